@@ -1,0 +1,1 @@
+"""From a micrograph to numbers, in six steps that never import each other; `pipeline` joins them."""
