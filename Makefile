@@ -1,0 +1,46 @@
+# What people type. Everything runs in .venv, which the first target that needs it makes from requirements.lock.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock train clean
+
+help:  ## say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+
+# --no-deps: the lock is complete, so pip has nothing to resolve. --no-compile: modules are compiled when they are
+# first imported, which spares a minute on packages that most commands never touch.
+$(READY): requirements.lock
+	@echo "Setting up $(VENV) from requirements.lock: a few minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## analyse the bundled micrograph and say where the results are
+	$(BIN)/isletnet analyse samples --out demo --sample "Bundled sample" --overwrite
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest --quiet
+
+check: $(READY)  ## run the linters, the type check and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell isletnet tests *.md changes
+
+bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the classic ways
+	$(BIN)/python -m tests.benchmarks
+
+train: $(READY)  ## train both bundled networks again (hours; see CONTRIBUTING.md)
+	$(BIN)/isletnet train
+
+lock: $(READY)  ## pin every dependency again, with hashes
+	$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --upgrade --generate-hashes --no-annotate \
+		--no-emit-index-url --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean:  ## remove what was built, but not your results
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
