@@ -37,10 +37,11 @@ bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the 
 train: $(READY)  ## train both bundled networks again (hours; see CONTRIBUTING.md)
 	$(BIN)/isletnet train
 
-lock: $(READY)  ## pin every dependency again, with hashes
+lock: $(READY)  ## pin every dependency again, with hashes; also writes environment.yml
 	$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --upgrade --generate-hashes --no-annotate \
 		--no-emit-index-url --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		--custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/python tools/environment.py
 
 clean:  ## remove what was built, but not your results
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
