@@ -1,0 +1,1 @@
+"""Files for other programs: label pictures, tables, outlines, workbook and report."""
