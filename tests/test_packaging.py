@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 REQUIRED = (
-    "jupyterlab ipywidgets voila tensorflow numpy scikit-image plotly pyvista scipy pandas ray[serve] papermill pytest nbval"
+    "jupyterlab ipywidgets voila tensorflow numpy scikit-image plotly pyvista scipy pandas ray[serve] papermill "
+    "pytest nbval"
 ).split()
 LONGEST_FILE_LINES = 320
 

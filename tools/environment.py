@@ -17,7 +17,8 @@ def canonical(requirement: str) -> str:
 def direct_requirements(pyproject: str) -> dict[str, str]:
     """Map each name that pyproject asks for, in any extra, to the way it is written there without versions."""
     project = tomllib.loads(pyproject)["project"]
-    wanted = [*project["dependencies"], *(name for extra in project["optional-dependencies"].values() for name in extra)]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *(line for extra in extras for line in extra)]
     return {canonical(line): re.split(r"[<>=!~ ;]", line, maxsplit=1)[0] for line in wanted}
 
 
