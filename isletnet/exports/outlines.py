@@ -86,9 +86,7 @@ def trace_mask(mask: NDArray[np.bool_], *, offset_px: tuple[int, int] = (0, 0)) 
     if regions_n <= 1:
         return tuple(_trace_region(mask, offset_px) for _ in range(regions_n))
     return tuple(
-        _trace_region(
-            regions[box] == number, (offset_px[0] + box[1].start, offset_px[1] + box[0].start)
-        )
+        _trace_region(regions[box] == number, (offset_px[0] + box[1].start, offset_px[1] + box[0].start))
         for number, box in enumerate(ndimage.find_objects(regions), start=1)
     )
 
