@@ -1,0 +1,1 @@
+"""Synthetic micrographs with exact truth: the training ground and the measuring stick."""

@@ -1,0 +1,1 @@
+"""Make, validate and release networks."""
