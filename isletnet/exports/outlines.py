@@ -6,6 +6,7 @@ pixel centres lose half a pixel all around, and again on each trip through anoth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,33 @@ def trace_mask(mask: NDArray[np.bool_], *, offset_px: tuple[int, int] = (0, 0)) 
         _trace_region(regions[box] == number, (offset_px[0] + box[1].start, offset_px[1] + box[0].start))
         for number, box in enumerate(ndimage.find_objects(regions), start=1)
     )
+
+
+def fill(parts: Iterable[Outline], shape: tuple[int, int], *, offset_px: tuple[int, int] = (0, 0)) -> NDArray[np.bool_]:
+    """Fill outlines again: the inverse of `trace_mask`.
+
+    Parameters
+    ----------
+    parts
+        Outlines that lie within the picture.
+    shape
+        Height and width of the picture.
+    offset_px
+        ``x, y`` of the picture's upper left corner in the outlines' coordinates.
+
+    Returns
+    -------
+    ndarray
+        Bool of that shape.
+    """
+    is_crossed = np.zeros((shape[0], shape[1] + 1), dtype=bool)
+    for ring in (ring for part in parts for ring in part.rings):
+        corners = (ring - np.array(offset_px, dtype=np.int32)).tolist()
+        for (x, y), (next_x, next_y) in zip(corners, corners[1:] + corners[:1], strict=True):
+            if x == next_x:
+                is_crossed[min(y, next_y) : max(y, next_y), x] ^= True
+    filled: NDArray[np.bool_] = np.logical_xor.accumulate(is_crossed, axis=1)[:, :-1]
+    return filled
 
 
 def _trace_region(region: NDArray[np.bool_], offset_px: tuple[int, int]) -> Outline:

@@ -203,7 +203,7 @@ def _text_stamp(text: str, size_px: int) -> tuple[NDArray[np.float32], NDArray[n
     for stroke in (rim_px, 0):
         layer = Image.new("L", size)
         ImageDraw.Draw(layer).text((1 - left, 1 - top), text, fill=255, font=font, stroke_width=stroke)
-        layers.append(np.asarray(layer, dtype=np.float32) / 255)
+        layers.append(np.asarray(layer, dtype=np.float32) / np.float32(255))
     return layers[0], layers[1]
 
 

@@ -1,0 +1,78 @@
+"""Outlines as GeoJSON that QuPath opens as annotations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import uuid
+from typing import Any
+
+import pandas as pd
+
+from isletnet.exports.outlines import Outline, Ring, trace_labels, trace_mask
+from isletnet.schemas import EXOCRINE, LabelledIslets
+
+_ISLET = {"name": "Islet", "color": [86, 205, 255]}
+_SMALL = {"name": "Small particle", "color": [255, 255, 255]}
+_EXOCRINE = {"name": "Exocrine tissue", "color": [255, 130, 215]}
+
+
+def qupath_geojson(labelled: LabelledIslets, table: pd.DataFrame, *, image_sha256: str) -> bytes:
+    """Write every region as a QuPath annotation with its measurements.
+
+    Parameters
+    ----------
+    labelled
+        Classes and islet ids.
+    table
+        One row per islet id, with ``id``, ``number`` and ``is_islet``. Every finite numeric column becomes a
+        measurement of the same name.
+    image_sha256
+        Identifies the image: exocrine regions get ids that are the same in each rerun.
+
+    Returns
+    -------
+    bytes
+        A GeoJSON FeatureCollection, coordinates in pixels as QuPath wants them, UTF-8.
+    """
+    traced = trace_labels(labelled.islets)
+    features = []
+    for row in table.to_dict("records"):
+        parts = traced[row["number"] - 1]
+        kind = _ISLET if row["is_islet"] else _SMALL
+        features.append(_feature(str(row["id"]), f"{kind['name']} {row['number']}", kind, parts, _measurements(row)))
+    for number, part in enumerate(trace_mask(labelled.classes == EXOCRINE), start=1):
+        shape = hashlib.sha256(part.exterior.astype("<i4").tobytes()).hexdigest()
+        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{image_sha256}/exocrine/{shape}"))
+        name = f"{_EXOCRINE['name']} {number}"
+        features.append(_feature(identity, name, _EXOCRINE, (part,), {"area_px": part.area_px}))
+    document = {"type": "FeatureCollection", "features": features}
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _feature(
+    identity: str, name: str, kind: dict[str, Any], parts: tuple[Outline, ...], measurements: dict[str, float]
+) -> dict[str, Any]:
+    polygons = [[_closed(ring) for ring in part.rings] for part in parts]
+    geometry = (
+        {"type": "Polygon", "coordinates": polygons[0]}
+        if len(polygons) == 1
+        else {"type": "MultiPolygon", "coordinates": polygons}
+    )
+    properties = {"objectType": "annotation", "name": name, "classification": kind, "measurements": measurements}
+    return {"type": "Feature", "id": identity, "geometry": geometry, "properties": properties}
+
+
+def _closed(ring: Ring) -> list[list[int]]:
+    corners: list[list[int]] = ring.tolist()
+    return [*corners, corners[0]]
+
+
+def _measurements(row: dict[Any, Any]) -> dict[str, float]:
+    numbers = {str(name): value for name, value in row.items() if isinstance(value, bool | int | float)}
+    return {
+        name: float(value) if isinstance(value, bool) else value
+        for name, value in numbers.items()
+        if name != "number" and math.isfinite(value)
+    }
