@@ -263,6 +263,7 @@ class Summary:
     preparation: Preparation | None
     criteria: tuple[CriterionResult, ...]
     warnings: tuple[QualityWarning, ...]
+    exocrine_volume_um3: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
