@@ -1,0 +1,1 @@
+"""File formats: bytes to samples, one room per format. Only `decode` uses them."""
