@@ -1,0 +1,200 @@
+"""What is kept of an image and of a batch, and in which files.
+
+An image has a folder of its own with everything that later reports need, so a batch of hundreds of images holds only
+their summaries in memory; tables and overlays are read one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pandas as pd
+import tifffile
+from numpy.typing import NDArray
+
+from isletnet.analysis.pooling import ImageNumbers, image_numbers
+from isletnet.errors import ExportError
+from isletnet.exports.labels import classes_tiff, islets_tiff
+from isletnet.exports.records import from_plain, to_json
+from isletnet.exports.text import formula_safe
+from isletnet.schemas import Calibration, Disagreement, ImageResult, LabelledIslets, Provenance, Summary
+from isletnet.views.overlay import overlay
+
+CLASSES_FILE, ISLETS_FILE, TABLE_FILE = "labels.tif", "islets.tif", "islets.csv"
+OVERLAY_FILE, SUMMARY_FILE = "overlay.png", "summary.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What is known of the picture itself."""
+
+    name: str
+    width_px: int
+    height_px: int
+    file_format: str
+    bit_depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """The content of ``summary.json``: one image without its pixels."""
+
+    image: ImageFacts
+    calibration: Calibration
+    summary: Summary
+    disagreement: Disagreement | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image on disk: its record, and the folder with its tables and pictures."""
+
+    folder: Path
+    record: ImageRecord
+
+
+def write_image(result: ImageResult, folder: Path) -> list[Path]:
+    """Write one image's labels, islets, table, overlay and summary.
+
+    Parameters
+    ----------
+    result
+        The whole result.
+    folder
+        Is made if it is absent. Files in it are replaced as wholes; ``summary.json`` comes last.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of writing.
+
+    Raises
+    ------
+    ExportError
+        A file cannot be written.
+    """
+    known = result.calibration if result.calibration.is_known else None
+    um_per_px = known.um_per_px if known else None
+    labelled = result.labelled
+    height, width = result.micrograph.shape_px
+    picture = overlay(result.micrograph.pixels, labelled, result.table, um_per_px=um_per_px)
+    record = ImageRecord(
+        image=ImageFacts(
+            name=result.micrograph.name,
+            width_px=width,
+            height_px=height,
+            file_format=result.micrograph.file_format,
+            bit_depth=result.micrograph.bit_depth,
+        ),
+        calibration=result.calibration,
+        summary=result.summary,
+        disagreement=result.disagreement,
+        provenance=result.provenance,
+    )
+    return [
+        write_atomically(folder / CLASSES_FILE, classes_tiff(labelled.classes, um_per_px=um_per_px)),
+        write_atomically(folder / ISLETS_FILE, islets_tiff(labelled.islets, um_per_px=um_per_px)),
+        write_atomically(folder / TABLE_FILE, csv_bytes(result.table)),
+        write_atomically(folder / OVERLAY_FILE, _png(picture)),
+        write_atomically(folder / SUMMARY_FILE, to_json(record)),
+    ]
+
+
+def read_image(folder: Path) -> StoredImage:
+    """Read what `write_image` kept, without pixels and tables.
+
+    Raises
+    ------
+    ExportError
+        The folder has no result, or a damaged one.
+    """
+    path = folder / SUMMARY_FILE
+    try:
+        data: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"A {SUMMARY_FILE} of an analysed image was expected, but it cannot be read: {error}. "
+            "Analyse the image again.",
+            subject=str(folder),
+        ) from error
+    return StoredImage(folder=folder, record=from_plain(ImageRecord, data))
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """Read the islets' table; columns that are true or false stay so when it is empty."""
+    table = pd.read_csv(folder / TABLE_FILE, dtype={"id": str})
+    flags = [name for name in table.columns if name.startswith(("is_", "touches_"))]
+    numbers = [name for name in table.columns if name not in flags and name != "id"]
+    kinds = dict.fromkeys(flags, bool) | ({} if len(table) else dict.fromkeys(numbers, float))
+    return table.astype(kinds)
+
+
+def read_labelled(folder: Path) -> LabelledIslets:
+    """Read the label pictures."""
+    classes: NDArray[np.uint8] = tifffile.imread(folder / CLASSES_FILE)
+    islets: NDArray[np.int32] = tifffile.imread(folder / ISLETS_FILE).astype(np.int32)
+    return LabelledIslets(classes=classes, islets=islets, islets_n=int(islets.max(initial=0)))
+
+
+def read_numbers(stored: StoredImage, *, aliquot: str = "") -> ImageNumbers:
+    """Read what pooling needs of an image; ``aliquot`` is explained at `ImageNumbers`."""
+    record = stored.record
+    return image_numbers(
+        read_table(stored.folder),
+        name=record.summary.name,
+        classes=tifffile.imread(stored.folder / CLASSES_FILE),
+        um_per_px=record.calibration.um_per_px if record.calibration.is_known else None,
+        disagreement=record.disagreement,
+        warnings=record.summary.warnings,
+        exocrine_volume_um3=record.summary.exocrine_volume_um3,
+        aliquot=aliquot,
+    )
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Write a table as CSV in UTF-8 whose texts no spreadsheet runs as formulas; numbers keep full precision."""
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    safe = table.assign(**{name: [_safe(entry) for entry in table[name]] for name in texts})
+    text: str = safe.to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
+def write_atomically(path: Path, content: bytes) -> Path:
+    """Write a file so that a reader sees the old one or the new one, never a part.
+
+    Raises
+    ------
+    ExportError
+        The file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ExportError(
+            f"The file cannot be written ({error.strerror}). Check the space and the rights of the folder.",
+            subject=str(path),
+        ) from error
+    return path
+
+
+def _safe(entry: object) -> object:
+    return formula_safe(entry) if isinstance(entry, str) else entry
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    # Run lengths after the Paeth filter: on micrographs half the time of level 1 and a smaller file.
+    return bytes(
+        imagecodecs.png_encode(
+            picture, level=1, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.PAETH
+        )
+    )

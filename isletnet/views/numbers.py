@@ -1,0 +1,67 @@
+"""How numbers are written for people: grouped digits, units with their signs, intervals."""
+
+from __future__ import annotations
+
+import math
+
+from isletnet.schemas import Estimate
+
+# The SI groups digits by a thin space: a comma or a point reads as a decimal sign to half of the readers.
+GROUP = "\u202f"
+UNKNOWN = "\u2013"
+
+
+def shown_unit(unit: str) -> str:
+    """Write a unit with its signs: ``um`` as µm, ``uL`` as µL, ``fraction`` as %."""
+    signs = {"um": "µm", "um2": "µm²", "um3": "µm³", "mm2": "mm²", "uL": "µL", "ul": "µL", "nl": "nL", "fraction": "%"}
+    return signs.get(unit, unit)
+
+
+def shown_value(value: float | None, unit: str = "") -> str:
+    """Write a number without its unit: whole from 100 on, else three significant digits; a fraction as percent.
+
+    Parameters
+    ----------
+    value
+        None and NaN are shown as a dash.
+    unit
+        ``fraction`` makes a percentage, without the sign.
+
+    Returns
+    -------
+    str
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if unit == "fraction":
+        return f"{100 * value:.1f}"
+    size = abs(value)
+    decimals = 0 if size >= 99.95 or value == int(value) else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
+    return f"{value:,.{decimals}f}".replace(",", GROUP)
+
+
+def shown(estimate: Estimate) -> str:
+    """Write an estimate's value with its unit."""
+    value = shown_value(estimate.value, estimate.unit)
+    return value if value == UNKNOWN or not estimate.unit else f"{value}{GROUP}{shown_unit(estimate.unit)}"
+
+
+def shown_interval(estimate: Estimate) -> str:
+    """Write an estimate's interval with its level, or say nothing where there is none."""
+    interval = estimate.interval
+    if interval is None or estimate.value is None:
+        return ""
+    low, high = shown_value(interval.low, estimate.unit), shown_value(interval.high, estimate.unit)
+    percent = f"{GROUP}%" if estimate.unit == "fraction" else ""
+    return f"{100 * interval.level:g}{GROUP}% interval {low} to {high}{percent}"
+
+
+def shown_text(text: str) -> str:
+    """Write ``um`` and ``uL`` in a method's text with their signs."""
+    words = (shown_unit(word) if word in ("um", "um2", "um3", "uL") else word for word in text.split(" "))
+    return " ".join(words)
+
+
+def shown_title(name: str) -> str:
+    """Turn the name of a number into words: ``small_islet_fraction`` into Small islet fraction."""
+    return name.replace("_", " ").capitalize()
