@@ -7,6 +7,7 @@ and a dark field all come out alike.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,38 +17,28 @@ from scipy import ndimage as ndi
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Side of a cell of the background grid, and the multiple that the sides of a network's input must have.
 CELL_PX = 16
+# Grey levels added before a logarithm: about the noise of a dark camera frame at 8 bit.
 FLOOR_LEVELS = 6.0
 
 
-def cell_levels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Average log grey level per 16 px cell.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Background:
+    """The empty field: quadratic surface of ln(level + 6) per channel, float64 ``(6, 3)``."""
 
-    Parameters
-    ----------
-    pixels
-        uint8 ``(height, width, 3)``.
+    coefficients: NDArray[np.float64]
 
-    Returns
-    -------
-    numpy.ndarray
-        float32 ``(ceil(height/16), ceil(width/16), 3)``, ln(level + 6).
-    """
-    height, width = pixels.shape[:2]
-    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
-    # Sixteen samples a cell (every fourth pixel) are enough for a mean and four times cheaper in each axis.
-    sparse = pixels[::4, ::4]
-    if sparse.shape[0] < rows * 4 or sparse.shape[1] < columns * 4:
-        pads = ((0, rows * 4 - sparse.shape[0]), (0, columns * 4 - sparse.shape[1]), (0, 0))
-        sparse = np.pad(sparse, pads, mode="edge")
-    means = sparse.reshape(rows, 4, columns, 4, 3).mean(axis=(1, 3), dtype=np.float32)
-    return np.asarray(np.log(means + np.float32(FLOOR_LEVELS)), dtype=np.float32)
+    def cells(self, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Evaluate at relative positions -1..1 over the picture; float32 ``(rows, columns, 3)``."""
+        terms = _surface_terms(rows, columns)
+        surface = terms.reshape(-1, 6) @ self.coefficients
+        return np.asarray(surface.reshape(len(rows), len(columns), 3), dtype=np.float32)
 
 
-def _surface(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Quadratic terms over the cell grid, ``(rows * columns, 6)``."""
-    y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+def _surface_terms(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
 def _common_low(values: NDArray[np.float64]) -> float:
@@ -63,42 +54,70 @@ def _common_low(values: NDArray[np.float64]) -> float:
     return float(edges[strong[0]] + step / 2)
 
 
-def background_log_levels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def estimate_background(pixels: NDArray[np.uint8], factor: float = 1.0) -> Background:
     """Estimate the empty field behind the tissue.
 
     Parameters
     ----------
     pixels
-        uint8 ``(height, width, 3)`` at the working resolution.
+        uint8 ``(height, width, 3)``.
+    factor
+        Working resolution over the picture's own (sides at work = sides x factor).
 
     Returns
     -------
-    numpy.ndarray
-        float32 ``(ceil(height/16), ceil(width/16), 3)``, ln(level + 6), a quadratic surface per channel.
+    Background
+        Fitted to cells of about 16 working px by reweighted least squares: red matter counts for nothing.
     """
-    cells = cell_levels(pixels).astype(np.float64)
-    shape = cells.shape[:2]
-    flat = cells.reshape(-1, 3)
+    height, width = pixels.shape[:2]
+    size = (max(8, round(width * factor / CELL_PX)), max(8, round(height * factor / CELL_PX)))
+    thumbnail = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), dtype=np.float64)
+    flat = np.log(thumbnail.reshape(-1, 3) + FLOOR_LEVELS)
     redness = flat[:, 0] - flat[:, 1]
     weight = np.exp(-0.5 * ((redness - _common_low(redness)) / 0.08) ** 2) + 1e-9
-    terms = _surface(shape)
-    fitted = flat
+    terms = _surface_terms(cell_positions(0, size[1], size[1]), cell_positions(0, size[0], size[0])).reshape(-1, 6)
+    coefficients = np.zeros((6, 3))
     for _ in range(4):
-        gram = terms.T * weight @ terms
         # The ridge keeps a field that is seen in one corner only from running away in the others.
         ridge = np.diag([0, 1, 1, 2, 2, 2]) * 0.02 * weight.sum()
-        fitted = terms @ np.linalg.solve(gram + ridge + 1e-9 * np.eye(6), terms.T * weight @ flat)
-        residual = flat - fitted
+        gram = terms.T * weight @ terms + ridge + 1e-9 * np.eye(6)
+        coefficients = np.linalg.solve(gram, terms.T * weight @ flat)
+        residual = flat - terms @ coefficients
         red = residual[:, 0] - residual[:, 1]
         grey = residual[:, :2].mean(axis=1)
         spread = np.clip(_weighted_deviation(grey, weight), 0.02, 0.15)
         weight = np.exp(-0.5 * (red / 0.06) ** 2 - 0.5 * (grey / (2 * spread)) ** 2) + 1e-9
-    return np.asarray(fitted.reshape(*shape, 3), dtype=np.float32)
+    return Background(coefficients=coefficients)
 
 
 def _weighted_deviation(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
     mean = np.average(values, weights=weight)
     return float(np.sqrt(np.average((values - mean) ** 2, weights=weight)))
+
+
+def cell_positions(first: int, count: int, total: float) -> NDArray[np.float64]:
+    """Relative centres -1..1 of ``count`` cells from number ``first`` where ``total`` cells span the picture."""
+    return (np.arange(first, first + count) + 0.5) * 2 / total - 1
+
+
+def background_log_levels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Background of a picture at the working resolution, one value a cell.
+
+    Parameters
+    ----------
+    pixels
+        uint8 ``(height, width, 3)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``(ceil(height/16), ceil(width/16), 3)``, ln(level + 6).
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
+    return estimate_background(pixels).cells(
+        cell_positions(0, rows, height / CELL_PX), cell_positions(0, columns, width / CELL_PX)
+    )
 
 
 def resample(picture: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
@@ -122,3 +141,40 @@ def resample(picture: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
         return picture
     method = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(picture).resize(size, method), dtype=np.uint8)
+
+
+# Islets are about this wide where nobody says how large a pixel is (median of the published Weibull).
+USUAL_ISLET_UM = 111.0
+
+
+def guess_um_per_px(pixels: NDArray[np.uint8]) -> float:
+    """Guess the pixel size from the picture: its red bodies are taken for islets of usual size.
+
+    Parameters
+    ----------
+    pixels
+        uint8 ``(height, width, 3)``.
+
+    Returns
+    -------
+    float
+        um per px, 0.25..8. Good enough to choose a working scale, never for a measurement.
+    """
+    longest = max(pixels.shape[:2])
+    shrink = min(1.0, 512 / longest)
+    small = resample(pixels, shrink)
+    log = np.log(small.astype(np.float32) + np.float32(FLOOR_LEVELS))
+    empty = np.repeat(np.repeat(background_log_levels(small), CELL_PX, 0), CELL_PX, 1)[: small.shape[0], : small.shape[1]]
+    ratio = log - empty
+    red = ndi.binary_opening(ratio[..., 0] - ratio[..., 1] > 0.35, iterations=1)
+    labels, islets_n = ndi.label(red)
+    areas_px = np.bincount(labels.ravel())[1:] if islets_n else np.empty(0)
+    areas_px = areas_px[areas_px >= 12]
+    if not len(areas_px):
+        return 2.0
+    diameters_px = 2 * np.sqrt(areas_px / np.pi) / shrink
+    # Weighted by area: specks are many and say little.
+    order = np.argsort(diameters_px)
+    share = np.cumsum(areas_px[order]) / areas_px.sum()
+    typical_px = float(diameters_px[order][np.searchsorted(share, 0.5)])
+    return float(np.clip(1.6 * USUAL_ISLET_UM / typical_px, 0.25, 8.0))

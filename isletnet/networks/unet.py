@@ -93,3 +93,31 @@ def build_core(widths: Sequence[int], stem_width: int, convolutions: int = 2) ->
     x = keras.layers.Conv2D(stem_width, 3, padding="same", activation="relu", name="contour")(x)
     logits = keras.layers.Conv2D(3, 3, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="core")
+
+
+def serving_function(core: keras.Model) -> Any:
+    """Wrap the core: pixels in, quantised probabilities out.
+
+    Parameters
+    ----------
+    core
+        A model of `build_core`.
+
+    Returns
+    -------
+    tf.function
+        ``(rgb uint8 (1, h, w, 3), log_background float32 (1, h/16, w/16, 3)) -> uint8 (1, h, w, 3)``, where
+        255 is certain.
+    """
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([1, None, None, 3], tf.uint8, name="rgb"),
+            tf.TensorSpec([1, None, None, 3], tf.float32, name="log_background"),
+        ]
+    )
+    def serve(rgb: tf.Tensor, log_background: tf.Tensor) -> tf.Tensor:
+        probability = tf.nn.softmax(core(features(rgb, log_background), training=False))
+        return tf.cast(tf.round(probability * 255.0), tf.uint8)
+
+    return serve
