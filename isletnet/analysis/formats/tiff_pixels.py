@@ -29,7 +29,6 @@ _CODECS = {
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _COLOUR_CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _YCBCR: 3}
 _SAMPLE_KINDS = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-_JPEG_SPACES = {_YCBCR: "YCBCR", _RGB: "RGB"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +251,10 @@ def _jpeg_segment(coded: bytes, stored_rows: int, tables: bytes, layout: _Layout
             f"{header.channels}; export it again"
         )
     check_filled(header)
-    space = _JPEG_SPACES.get(layout.photometric) if layout.segment_channels == 3 else None
+    # A JFIF mark inside says YCbCr, whatever the TIFF around it says.
+    is_rgb = layout.photometric == _RGB and layout.segment_channels == 3 and b"JFIF" not in coded[:20]
+    is_ycbcr = layout.photometric == _YCBCR and layout.segment_channels == 3
+    space = "RGB" if is_rgb else "YCBCR" if is_ycbcr else None
     segment: NDArray[Any] = imagecodecs.jpeg8_decode(
         coded, tables=tables or None, colorspace=space, outcolorspace="RGB" if space else None
     )
