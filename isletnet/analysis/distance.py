@@ -72,7 +72,7 @@ def half_heights(masks: Sequence[NDArray[np.bool_]]) -> list[HalfHeights]:
     thinned = [thinned_out(mask, step) for mask, step in zip(masks, steps, strict=True)]
     heights = []
     for mask, small, squared in zip(masks, thinned, _by_stack(thinned, _squared_height_rows), strict=True):
-        sample_area_px = float(np.count_nonzero(mask)) / max(np.count_nonzero(small), 1)
+        sample_area_px = float(np.count_nonzero(mask) / max(int(np.count_nonzero(small)), 1))
         values = np.sqrt(squared[small].astype(np.float32)) * np.float32(np.sqrt(sample_area_px))
         heights.append(HalfHeights(values_px=values, sample_area_px=sample_area_px))
     return heights
@@ -177,7 +177,9 @@ def _parabolic_dilation(squared: NDArray[np.int16], reach: int) -> NDArray[np.in
     return out
 
 
-def _by_stack(masks: Sequence[NDArray[np.bool_]], transform: Callable[[NDArray[np.bool_], int], NDArray[np.int16]]) -> list[NDArray[np.int16]]:
+def _by_stack(
+    masks: Sequence[NDArray[np.bool_]], transform: Callable[[NDArray[np.bool_], int], NDArray[np.int16]]
+) -> list[NDArray[np.int16]]:
     """Apply a transform of stacks ``(height, n, width)`` to masks, and give the parts back in order."""
     results: list[NDArray[np.int16]] = [np.empty(0, np.int16)] * len(masks)
     for members in _batches(masks):
@@ -196,7 +198,7 @@ def _by_stack(masks: Sequence[NDArray[np.bool_]], transform: Callable[[NDArray[n
 
 
 def _batches(masks: Sequence[NDArray[np.bool_]]) -> Iterator[list[int]]:
-    """Groups of indices of masks of similar size."""
+    """Group the indices of masks of similar size."""
     order = sorted(range(len(masks)), key=lambda i: (-max(masks[i].shape), i))
     members: list[int] = []
     height = width = 0

@@ -92,6 +92,8 @@ def _without_rims(classes: NDArray[np.uint8], um_per_px: float) -> NDArray[np.ui
 def _drop_exocrine_specks(classes: NDArray[np.uint8], smallest_px: float) -> None:
     """Turn exocrine particles that are too small into background, in place."""
     exocrine = classes == EXOCRINE
+    if not exocrine.any():
+        return
     parts = ndimage.label(exocrine)[0][exocrine]
     is_speck = np.bincount(parts) < smallest_px
     classes[exocrine] = np.where(is_speck[parts], BACKGROUND, EXOCRINE)
@@ -132,7 +134,7 @@ def _fill_holes(classes: NDArray[np.uint8], islets: NDArray[np.int32], boxes: li
 
 
 def _number(islets: NDArray[np.int32], boxes: list[Box], pieces: list[NDArray[np.int32]]) -> int:
-    """Number pieces 1..n by first pixel, in place; ``pieces`` maps, for each box, an islet's pieces from 1."""
+    """Give pieces the ids 1..n by first pixel, in place; ``pieces`` maps, for each box, an islet's pieces from 1."""
     found: list[tuple[tuple[int, int], Box, NDArray[np.bool_]]] = []
     for (rows, columns), parts in zip(boxes, pieces, strict=True):
         # An islet in a hole of another that was filled is gone: its map is empty.
