@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 from isletnet.schemas import Estimate
 
 # The SI groups digits by a thin space: a comma or a point reads as a decimal sign to half of the readers.
 GROUP = "\u202f"
+SPACE = "\u00a0"
 UNKNOWN = "\u2013"
 
 
@@ -25,7 +27,7 @@ def shown_value(value: float | None, unit: str = "") -> str:
     value
         None and NaN are shown as a dash.
     unit
-        ``fraction`` makes a percentage, without the sign.
+        ``fraction`` makes a percentage, without the sign; ``islets`` a whole number.
 
     Returns
     -------
@@ -35,6 +37,8 @@ def shown_value(value: float | None, unit: str = "") -> str:
         return UNKNOWN
     if unit == "fraction":
         return f"{100 * value:.1f}"
+    if unit == "islets":
+        return f"{value:,.0f}".replace(",", GROUP)
     size = abs(value)
     decimals = 0 if size >= 99.95 or value == int(value) else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
     return f"{value:,.{decimals}f}".replace(",", GROUP)
@@ -43,7 +47,7 @@ def shown_value(value: float | None, unit: str = "") -> str:
 def shown(estimate: Estimate) -> str:
     """Write an estimate's value with its unit."""
     value = shown_value(estimate.value, estimate.unit)
-    return value if value == UNKNOWN or not estimate.unit else f"{value}{GROUP}{shown_unit(estimate.unit)}"
+    return value if value == UNKNOWN or not estimate.unit else f"{value}{SPACE}{shown_unit(estimate.unit)}"
 
 
 def shown_interval(estimate: Estimate) -> str:
@@ -58,10 +62,10 @@ def shown_interval(estimate: Estimate) -> str:
 
 def shown_text(text: str) -> str:
     """Write ``um`` and ``uL`` in a method's text with their signs."""
-    words = (shown_unit(word) if word in ("um", "um2", "um3", "uL") else word for word in text.split(" "))
-    return " ".join(words)
+    return re.sub(r"\b(um[23]?|uL)\b", lambda found: shown_unit(found[0]), text)
 
 
 def shown_title(name: str) -> str:
     """Turn the name of a number into words: ``small_islet_fraction`` into Small islet fraction."""
-    return name.replace("_", " ").capitalize()
+    words = shown_text(name.replace("_", " ")).replace("ieq", "IEQ")
+    return words[:1].upper() + words[1:] if not words.startswith("µ") else words
