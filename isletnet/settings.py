@@ -22,11 +22,11 @@ class Settings(BaseSettings):
     network: str = Field(
         default="islet-unet",
         min_length=1,
-        description="Network that answers where a caller names none: its name, or the path of a network folder.",
+        description="Name of the network that answers where a caller names none.",
     )
     engine: Literal["auto", "tensorflow", "openvino"] = Field(
         default="auto",
-        description="What runs the network. auto: TensorFlow where it finds a GPU, else OpenVINO.",
+        description="What runs the network. auto: the fastest that this machine has.",
     )
     precision: Literal["auto", "f32", "bf16"] = Field(
         default="auto",
