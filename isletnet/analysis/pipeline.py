@@ -1,0 +1,253 @@
+"""The only place that joins the steps: a micrograph in, everything known of it out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isletnet import __version__
+from isletnet.analysis import decode as decoding
+from isletnet.analysis import quality
+from isletnet.analysis.disagreement import disagreement
+from isletnet.analysis.label import label
+from isletnet.analysis.measure import exocrine_volume_um3, measure
+from isletnet.analysis.preprocess import CELL_PX, Background, cell_positions, estimate_background, guess_um_per_px
+from isletnet.analysis.segment import segment
+from isletnet.analysis.summarise import summarise_image
+from isletnet.errors import UnsupportedImageError
+from isletnet.networks.model import Network, load_network
+from isletnet.schemas import (
+    AnalysisParameters,
+    Calibration,
+    Disagreement,
+    ImageResult,
+    LabelledIslets,
+    Micrograph,
+    Provenance,
+    Segmentation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Loader = Callable[[str], Network]
+
+keep_loaded = lru_cache(maxsize=8)(load_network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Analysis(ImageResult):
+    """The result of one image; in a notebook it shows its overlay, its numbers and its sizes."""
+
+    def _repr_html_(self) -> str:
+        from isletnet.views.html import html
+
+        return html(self)
+
+
+def _micrograph(
+    image: bytes | str | Path | NDArray[np.uint8] | Micrograph, name: str | None, um_per_px: float | None, max_pixels: int
+) -> Micrograph:
+    if isinstance(image, Micrograph):
+        if um_per_px is None:
+            return image
+        file_um_per_px = image.calibration.um_per_px if image.calibration.source == "file" else None
+        given = Calibration(um_per_px=um_per_px, source="caller", file_um_per_px=file_um_per_px)
+        return replace(image, calibration=given)
+    if isinstance(image, str | Path):
+        return decoding.decode(
+            Path(image).read_bytes(), name=name or Path(image).name, um_per_px=um_per_px, max_pixels=max_pixels
+        )
+    if isinstance(image, bytes):
+        return decoding.decode(image, name=name or "image", um_per_px=um_per_px, max_pixels=max_pixels)
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < 16:
+        raise UnsupportedImageError(
+            f"expected an RGB array uint8 (height, width, 3) of at least 16 px a side, got {pixels.dtype} {pixels.shape}",
+            subject=name,
+        )
+    pixels = np.ascontiguousarray(pixels)
+    source = "guess" if um_per_px is None else "caller"
+    return Micrograph(
+        name=name or "array",
+        pixels=pixels,
+        calibration=Calibration(um_per_px=um_per_px, source=source),
+        sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
+        file_format="array",
+    )
+
+
+def _background_cells(
+    background: Background, shape: tuple[int, int]
+) -> Callable[[int, int, int, int], NDArray[np.float32]]:
+    """Look up cells of the working grid of that shape."""
+
+    def cells(first_row: int, first_column: int, rows: int, columns: int) -> NDArray[np.float32]:
+        return background.cells(
+            cell_positions(first_row, rows, shape[0] / CELL_PX), cell_positions(first_column, columns, shape[1] / CELL_PX)
+        )
+
+    return cells
+
+
+def _flipped(network: Network, axes: tuple[int, ...]) -> Callable[..., NDArray[np.uint8]]:
+    def run(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.flip(network.run(np.flip(rgb, axes), np.flip(log_background, axes)), axes)
+
+    return run
+
+
+def _look(
+    micrograph: Micrograph, network: Network, background: Background, um_per_px: float, axes: tuple[int, ...] = ()
+) -> Segmentation:
+    factor = um_per_px / network.working_um_per_px
+    height, width = micrograph.shape_px
+    working = (max(CELL_PX, round(height * factor)), max(CELL_PX, round(width * factor)))
+    run = _flipped(network, axes) if axes else network.run
+    return segment(micrograph.pixels, run, _background_cells(background, working), factor=factor)
+
+
+def _other_looks(
+    micrograph: Micrograph,
+    network: Network,
+    background: Background,
+    um_per_px: float,
+    parameters: AnalysisParameters,
+    load: Loader,
+) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Class masks of the other members of the ensemble."""
+    look = partial(_look, micrograph, background=background, um_per_px=um_per_px)
+    second = network.card.content.get("second_opinion")
+    if parameters.uncertainty == "networks" and second:
+        other = load(second)
+        return [(f"{second} {other.identity.version}", look(network=other).classes)]
+    flips = {"flips": [(0,), (1,), (0, 1)], "networks": [(1,)], "none": []}[parameters.uncertainty]
+    names = {(0,): "flipped upside down", (1,): "mirrored", (0, 1): "turned by 180 degrees"}
+    return [(names[axes], look(network=network, axes=axes).classes) for axes in flips]
+
+
+def analyse(
+    image: bytes | str | Path | NDArray[np.uint8] | Micrograph,
+    *,
+    um_per_px: float | None = None,
+    name: str | None = None,
+    parameters: AnalysisParameters | None = None,
+    load: Loader = keep_loaded,
+    max_pixels: int = decoding.MAX_PIXELS,
+) -> Analysis:
+    """Find and measure the islets in one micrograph.
+
+    Parameters
+    ----------
+    image
+        A file's path or bytes, an RGB array uint8 ``(height, width, 3)``, or a decoded `Micrograph`.
+    um_per_px
+        Pixel size; wins over the file's own. Without either there are no micrometres and no IEQ.
+    name
+        Name to show; a path gives its own.
+    parameters
+        Network, sizes, border rule and so on; ``um_per_px`` given beside it wins.
+    load
+        Gives a network by name; the default keeps loaded ones.
+    max_pixels
+        Larger pictures are refused before they are decoded.
+
+    Returns
+    -------
+    Analysis
+        Labels, the islet table, the summary with intervals, warnings and provenance.
+
+    Raises
+    ------
+    InputError
+        If the image or a parameter cannot be used.
+    NetworkError
+        If the network is unknown or damaged.
+    """
+    parameters = parameters or AnalysisParameters()
+    if um_per_px is not None:
+        parameters = replace(parameters, um_per_px=um_per_px)
+    micrograph = _micrograph(image, name, parameters.um_per_px, max_pixels)
+    network = load(parameters.network)
+    known = micrograph.calibration.um_per_px if micrograph.calibration.is_known else None
+    scale = guess_um_per_px(micrograph.pixels) if known is None else known
+    calibration = micrograph.calibration
+    if known is None:
+        calibration = Calibration(um_per_px=scale, source="guess", detail="red bodies taken for islets of usual size")
+    background = estimate_background(micrograph.pixels, scale / network.working_um_per_px)
+    segmentation = _look(micrograph, network, background, scale)
+    labelled = label(
+        segmentation,
+        um_per_px=scale,
+        smallest_particle_um=parameters.smallest_particle_um,
+        split_touching=parameters.split_touching,
+    )
+    table = measure(
+        labelled,
+        segmentation,
+        micrograph.pixels,
+        um_per_px=known,
+        smallest_islet_um=parameters.smallest_islet_um,
+        image_sha256=micrograph.sha256,
+    )
+    apart = None
+    if parameters.uncertainty != "none":
+        apart = disagreement(
+            labelled,
+            table,
+            _other_looks(micrograph, network, background, scale, parameters, load),
+            name=f"{network.identity.name} {network.identity.version}",
+            known_relative_error=network.card.content.get("known_relative_error", {}),
+        )
+    return _result(micrograph, calibration, labelled, table, apart, network, parameters)
+
+
+def _result(
+    micrograph: Micrograph,
+    calibration: Calibration,
+    labelled: LabelledIslets,
+    table: pd.DataFrame,
+    apart: Disagreement | None,
+    network: Network,
+    parameters: AnalysisParameters,
+) -> Analysis:
+    known = calibration.um_per_px if calibration.is_known else None
+    picture_warnings = quality.check_picture(
+        micrograph.pixels, um_per_px=known, training_colours=network.card.content.get("training_colours")
+    )
+    summary = summarise_image(
+        table,
+        name=micrograph.name,
+        classes=labelled.classes,
+        um_per_px=known,
+        parameters=parameters,
+        disagreement=apart,
+        warnings=(*micrograph.warnings, *picture_warnings),
+        exocrine_volume_um3=None if known is None else exocrine_volume_um3(labelled.classes, um_per_px=known),
+    )
+    result_warnings = quality.check_result(
+        table, um_per_px=known, ieq_sampling=summary.ieq.sampling, disagreement=apart
+    )
+    summary = replace(summary, warnings=(*summary.warnings, *result_warnings))
+    return Analysis(
+        micrograph=micrograph,
+        calibration=calibration,
+        labelled=labelled,
+        table=table,
+        summary=summary,
+        disagreement=apart,
+        provenance=Provenance(
+            package_version=__version__,
+            image_sha256=micrograph.sha256,
+            network=network.identity,
+            parameters=asdict(parameters),
+        ),
+    )
