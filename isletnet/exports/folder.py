@@ -17,6 +17,7 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
+from isletnet.analysis.measure import COLUMNS
 from isletnet.analysis.pooling import ImageNumbers, image_numbers
 from isletnet.errors import ExportError
 from isletnet.exports.labels import classes_tiff, islets_tiff
@@ -127,18 +128,34 @@ def read_image(folder: Path) -> StoredImage:
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """Read the islets' table; columns that are true or false stay so when it is empty."""
-    table = pd.read_csv(folder / TABLE_FILE, dtype={"id": str})
-    flags = [name for name in table.columns if name.startswith(("is_", "touches_"))]
-    numbers = [name for name in table.columns if name not in flags and name != "id"]
-    kinds = dict.fromkeys(flags, bool) | ({} if len(table) else dict.fromkeys(numbers, float))
-    return table.astype(kinds)
+    """Read the islets' table with the kinds of `measure.COLUMNS`, also when it is empty.
+
+    Raises
+    ------
+    ExportError
+        The table is absent or damaged.
+    """
+    path = folder / TABLE_FILE
+    try:
+        table = pd.read_csv(path, dtype={"id": str})
+        return table.astype({column.name: column.dtype for column in COLUMNS if column.name in table.columns})
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"A table of islets was expected, but it cannot be read: {error}. Analyse the image again.",
+            subject=str(path),
+        ) from error
 
 
 def read_labelled(folder: Path) -> LabelledIslets:
-    """Read the label pictures."""
-    classes: NDArray[np.uint8] = tifffile.imread(folder / CLASSES_FILE)
-    islets: NDArray[np.int32] = tifffile.imread(folder / ISLETS_FILE).astype(np.int32)
+    """Read the label pictures.
+
+    Raises
+    ------
+    ExportError
+        A picture is absent or damaged.
+    """
+    classes: NDArray[np.uint8] = _read_picture(folder / CLASSES_FILE)
+    islets: NDArray[np.int32] = _read_picture(folder / ISLETS_FILE).astype(np.int32)
     return LabelledIslets(classes=classes, islets=islets, islets_n=int(islets.max(initial=0)))
 
 
@@ -148,7 +165,7 @@ def read_numbers(stored: StoredImage, *, aliquot: str = "") -> ImageNumbers:
     return image_numbers(
         read_table(stored.folder),
         name=record.summary.name,
-        classes=tifffile.imread(stored.folder / CLASSES_FILE),
+        classes=_read_picture(stored.folder / CLASSES_FILE),
         um_per_px=record.calibration.um_per_px if record.calibration.is_known else None,
         disagreement=record.disagreement,
         warnings=record.summary.warnings,
@@ -185,6 +202,17 @@ def write_atomically(path: Path, content: bytes) -> Path:
             subject=str(path),
         ) from error
     return path
+
+
+def _read_picture(path: Path) -> NDArray[Any]:
+    try:
+        picture: NDArray[Any] = tifffile.imread(path)
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        raise ExportError(
+            f"A label picture was expected, but it cannot be read: {error}. Analyse the image again.",
+            subject=str(path),
+        ) from error
+    return picture
 
 
 def _safe(entry: object) -> object:

@@ -51,7 +51,7 @@ def report_data(samples: Sequence[Sample], pictures: dict[Path, str]) -> Texts:
         "kind": "Islet report",
         "footer": FOOTER,
         "samples": [_sample(sample, pictures) for sample in samples],
-        "pictures": [_picture(image, pictures[image.folder]) for image in images],
+        "pictures": [_picture(image, pictures) for image in images],
         "provenance": _provenance(images),
         "files": [
             [_name(one.record.image.name), _pixel_size(one), one.record.provenance.image_sha256] for one in images
@@ -75,7 +75,7 @@ def _sample(sample: Sample, pictures: dict[Path, str]) -> Texts:
             _fact("Islet index", summary.islet_index),
         ],
         "preparation": _preparation(summary.preparation) if summary.preparation else [],
-        "pictures": [{"file": pictures[one.folder], "name": _name(one.record.image.name)} for one in shown_images],
+        "pictures": [_frame(one, pictures) for one in shown_images],
         "caption": "Islets blue (dashed: cut by the border), small particles white, exocrine tissue pink"
         + (f"; {left_out_n} more on later pages" if left_out_n > 0 else ""),
         "bins": [_bin(row) for row in summary.size_classes] if summary.ieq.value is not None else [],
@@ -198,11 +198,15 @@ def _image_row(image: StoredImage) -> list[str]:
     ]
 
 
-def _picture(image: StoredImage, file: str) -> Texts:
+def _frame(image: StoredImage, pictures: dict[Path, str]) -> Texts:
+    facts = image.record.image
+    return {"file": pictures[image.folder], "name": _name(facts.name), "ratio": facts.width_px / facts.height_px}
+
+
+def _picture(image: StoredImage, pictures: dict[Path, str]) -> Texts:
     summary, facts = image.record.summary, image.record.image
     return {
-        "name": _name(facts.name),
-        "file": file,
+        **_frame(image, pictures),
         "facts": [
             ["IEQ", shown_value(summary.ieq.value)],
             ["", shown_interval(summary.ieq)],

@@ -262,4 +262,5 @@ def _draw_scale_bar(picture: NDArray[np.uint8], um_per_px: float) -> None:
     picture[max(0, top) : bottom, max(0, left) : right] = TEXT_RGB
     text = f"{bar_um / 1000:g} mm" if bar_um >= 1000 else f"{bar_um:g} µm"
     rim, _ = _text_stamp(text, size_px)
-    _stamp(picture, text, max(0, (left + right - rim.shape[1]) // 2), max(0, top - rim_px - rim.shape[0]), size_px)
+    text_left = min((left + right - rim.shape[1]) // 2, width - rim.shape[1])
+    _stamp(picture, text, max(0, text_left), max(0, top - rim_px - rim.shape[0]), size_px)
