@@ -20,6 +20,7 @@ from isletnet.views.numbers import (
     shown_unit,
     shown_value,
 )
+from isletnet.views.plots import class_label
 
 FOOTER = "isletnet: research software, not a medical device. A person must check the overlay before any use."
 FIRST_PAGE_PICTURES_N = 4
@@ -124,20 +125,16 @@ def _preparation(whole: Preparation) -> list[Texts]:
 
 def _bin(row: SizeClass) -> Texts:
     return {
-        "label": _class_label(row),
+        "label": class_label(row),
         "count": row.count_fraction,
         "ieq": row.ieq_fraction,
         "islets": str(row.islets_n),
     }
 
 
-def _class_label(row: SizeClass) -> str:
-    return f"≥{row.lower_um:g}" if row.upper_um is None else f"{row.lower_um:g}–{row.upper_um:g}"
-
-
 def _class(row: SizeClass) -> list[str]:
     return [
-        _class_label(row),
+        class_label(row),
         shown_value(row.islets_n),
         f"{shown_value(row.count_fraction, 'fraction')} %",
         shown_value(row.ieq_continuous),

@@ -17,6 +17,7 @@ from isletnet.exports.samples import Sample
 from isletnet.exports.text import printable
 from isletnet.schemas import Estimate, Summary
 from isletnet.views.numbers import shown_title, shown_unit
+from isletnet.views.plots import class_label
 
 # An Excel sheet has 2^20 rows; the first is the head.
 LAST_ROW = 1_048_575
@@ -176,12 +177,11 @@ _CLASSES = (
 
 def _class_rows(summary: Summary) -> Iterator[list[Any]]:
     for row in summary.size_classes:
-        label = f"≥{row.lower_um:g}" if row.upper_um is None else f"{row.lower_um:g}–{row.upper_um:g}"
         yield [
             summary.name,
             row.lower_um,
             row.upper_um,
-            label,
+            class_label(row),
             row.islets_n,
             row.count_fraction,
             row.ieq_continuous,
