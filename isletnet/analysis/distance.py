@@ -112,7 +112,7 @@ def dilated(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
     NDArray
         Boolean ``(height, width)``.
     """
-    reach = int(radius_px)
+    reach = min(int(radius_px), len(mask) - 1)
     out = mask.copy()
     row, half = mask.copy(), 0
     # From the tips of the disc to its middle, the rows only widen.

@@ -15,7 +15,7 @@ from scipy import ndimage
 from isletnet.analysis.distance import squared_distances, thinned_out, thinning_step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ NECK_FRACTION = 0.7
 SMALLEST_LOBE_UM = 40.0
 # Necks are looked for on a grid no finer than this: the smallest lobe is then still a dozen pixels wide.
 _WORKING_UM_PER_PX = 3.0
-# The flooding keeps some 60 bytes a pixel.
+# The flooding keeps dozens of bytes a pixel.
 _WORKING_LIMIT_PX = 4_000_000
 
 
@@ -91,14 +91,14 @@ def _summits(distance_px: NDArray[np.float32], smallest_radius_px: float) -> lis
 
 def _flooded(distance_px: NDArray[np.float32], summits: list[tuple[int, int]]) -> NDArray[np.int32]:
     """Watershed of the distance from the summits down; 0 outside."""
-    inside = distance_px > 0
-    scale = 60_000 / float(distance_px.max())
-    cost = np.where(inside, 60_000 - distance_px * scale, 65_535).astype(np.uint16)
-    markers = np.where(inside, 0, len(summits) + 1).astype(np.int32)
+    # Few pictures need it, and it takes as long to import as to analyse one.
+    from skimage.segmentation import watershed
+
+    flood: Callable[..., NDArray[np.int32]] = watershed
+    markers = np.zeros(distance_px.shape, np.int32)
     for number, (row, column) in enumerate(summits, start=1):
         markers[row, column] = number
-    basins: NDArray[np.int32] = ndimage.watershed_ift(cost, markers)
-    return np.where(inside, basins, 0).astype(np.int32)
+    return flood(-distance_px, markers, mask=distance_px > 0)
 
 
 def _pieces(mask: NDArray[np.bool_], basins: NDArray[np.int32], step: int) -> NDArray[np.int32]:
