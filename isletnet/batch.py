@@ -1,188 +1,202 @@
-"""Analyse many files into a folder of results: what is done is skipped, what is bad is reported, the rest goes on.
-
-Each image has its own folder below the output folder. The file ``run.json`` in it is written last and names what
-the result was made from: it is the mark of a whole result, so a run that was killed redoes only the image it was at.
-"""
+"""A whole batch: files in, one folder of results each, and a summary, a workbook and a report for all of them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
-from isletnet.errors import IsletnetError
+import isletnet
+from isletnet import resume
+from isletnet.errors import ParameterError
+from isletnet.schemas import AnalysisParameters, Criterion, SampleParameters, Summary
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
-MARK = "run.json"
+if TYPE_CHECKING:
+    from isletnet.analysis.pipeline import Analysis
+    from isletnet.exports.folder import StoredImage
+    from isletnet.networks.model import EngineChoice, PrecisionChoice
 
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One image file and the folder that its results go to."""
-
-    path: Path
-    folder: Path
+Follow = Callable[[Iterable[resume.Outcome]], Iterator[resume.Outcome]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a job ended; ``code`` and ``message`` say why it failed."""
+class Order:
+    """Everything that decides what a batch gives.
 
-    job: Job
-    status: Literal["done", "skipped", "failed"]
-    code: str | None = None
-    message: str | None = None
-
-
-def find_images(inputs: Iterable[Path]) -> tuple[Path, ...]:
-    """List the files to analyse: files as given, folders by the images directly in them.
-
-    Parameters
-    ----------
-    inputs
-        Existing files and folders. In a folder, hidden files and other formats are passed over.
-
-    Returns
-    -------
-    tuple of Path
-        Absolute paths, each once, in the order given; the images of a folder by name.
+    ``aliquots`` says which images are fields of one aliquot: all of them, those of a folder, or each by itself.
     """
-    found: dict[Path, None] = {}
-    for given in inputs:
-        inside = [path for path in sorted(given.iterdir()) if _looks_like_image(path)] if given.is_dir() else [given]
-        found.update(dict.fromkeys(path.absolute() for path in inside))
-    return tuple(found)
+
+    out: Path
+    parameters: AnalysisParameters
+    engine: EngineChoice
+    precision: PrecisionChoice
+    threads: int
+    max_pixels: int
+    sample: SampleParameters
+    aliquots: Literal["all", "folder", "file"]
+    overwrite: bool
 
 
-def plan(paths: Sequence[Path], out: Path) -> tuple[Job, ...]:
-    """Give each file a folder below ``out``: its stem, or ``stem-2``, ``stem-3`` where stems are equal.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What came of an order.
 
-    A folder that holds the result of another file is left alone: the newcomer takes the next free name. A file
-    finds its own folder again by its path or, if it was moved, by its content.
-
-    Parameters
-    ----------
-    paths
-        The files, as `find_images` lists them.
-    out
-        The output folder, which need not exist.
-
-    Returns
-    -------
-    tuple of Job
-        In the order of ``paths``, with distinct folders.
+    ``images`` belongs to the outcomes that have not failed, in their order. ``pooled`` is None where all failed.
     """
-    taken: set[str] = set()
-    jobs = []
-    for path in paths:
-        number = 1
-        while True:
-            name = path.stem if number == 1 else f"{path.stem}-{number}"
-            # Two names that differ only in case are one folder on many file systems.
-            if name.casefold() not in taken and _may_use(out / name, path):
-                break
-            number += 1
-        taken.add(name.casefold())
-        jobs.append(Job(path=path, folder=out / name))
-    return tuple(jobs)
+
+    outcomes: tuple[resume.Outcome, ...]
+    images: tuple[StoredImage, ...]
+    pooled: Summary | None
+    files: tuple[Path, ...]
 
 
-def run(
-    jobs: Iterable[Job],
-    *,
-    analyse: Callable[[bytes, Job], Result],
-    write: Callable[[Result, Job], object],
-    settings: Mapping[str, Any],
-    overwrite: bool = False,
-) -> Iterator[Outcome]:
-    """Do the jobs one by one, and tell how each ended as soon as it has.
+def read_criteria(path: Path) -> tuple[Criterion, ...]:
+    """Read release criteria from a JSON list of objects with the fields of `Criterion`.
+
+    Raises
+    ------
+    ParameterError
+        The file is no such list.
+    """
+    from isletnet.exports.records import from_plain
+
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"expected a JSON list of criteria: {error}", subject=str(path)) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ParameterError("expected a JSON list of objects, one for each criterion", subject=str(path))
+    return tuple(from_plain(Criterion, entry) for entry in entries)
+
+
+def analyse_files(jobs: Sequence[resume.Job], order: Order, follow: Follow = iter) -> Batch:
+    """Analyse files into folders, then write what concerns them all.
 
     Parameters
     ----------
     jobs
-        What to do, from `plan`.
-    analyse
-        Makes the result from the bytes of a file.
-    write
-        Writes the result into the job's folder, which exists by then.
-    settings
-        Everything but the file that decides the result, as JSON can hold it. A result made with other settings, or
-        from other bytes, is made again.
-    overwrite
-        Make every result again.
+        Files and their folders, from `resume.plan`.
+    order
+        How.
+    follow
+        Hands the outcomes through as they come, to show progress.
 
-    Yields
+    Returns
+    -------
+    Batch
+
+    Raises
     ------
-    Outcome
-        One for each job, in order. An error fails its job alone; ``KeyboardInterrupt`` goes through.
+    ParameterError
+        The sample cannot be as told, or its images cannot be pooled. Results of single images stand.
+    NetworkError
+        The network is unknown or cannot run here.
+    ExportError
+        A file for all of them cannot be written.
     """
-    for job in jobs:
-        try:
-            content = job.path.read_bytes()
-            mark = {"source": str(job.path), "sha256": _sha256(content), "settings": dict(settings)}
-            if not overwrite and _is_made_so(job.folder, mark):
-                yield Outcome(job=job, status="skipped")
-                continue
-            result = analyse(content, job)
-            job.folder.mkdir(parents=True, exist_ok=True)
-            (job.folder / MARK).unlink(missing_ok=True)
-            write(result, job)
-            _write_mark(job.folder, mark)
-        except IsletnetError as error:
-            yield Outcome(job=job, status="failed", code=error.code, message=error.message)
-        except OSError as error:
-            yield Outcome(job=job, status="failed", code="file_unusable", message=error.strerror or str(error))
-        except Exception as error:  # a fault of ours in one image must not cost the other results
-            yield Outcome(job=job, status="failed", code="unexpected", message=f"{type(error).__name__}: {error}")
+    from isletnet.analysis.preparation import check_sample
+    from isletnet.exports.folder import read_image, write_image
+
+    check_sample(order.sample)
+    outcomes = tuple(
+        follow(
+            resume.run(
+                jobs,
+                analyse=_analyser(order),
+                write=lambda result, job: write_image(result, job.folder),
+                settings=_settings(order),
+                overwrite=order.overwrite,
+            )
+        )
+    )
+    done = [outcome.job for outcome in outcomes if outcome.status != "failed"]
+    images = tuple(read_image(job.folder) for job in done)
+    if not images:
+        return Batch(outcomes=outcomes, images=(), pooled=None, files=())
+    pooled = _pool(done, images, order)
+    return Batch(outcomes=outcomes, images=images, pooled=pooled, files=_write(pooled, images, order))
+
+
+def document(batch: Batch) -> dict[str, Any]:
+    """Put a batch into what JSON holds, for other programs.
+
+    Parameters
+    ----------
+    batch
+        From `analyse_files`.
+
+    Returns
+    -------
+    dict
+        ``isletnet`` (version), ``sample`` (pooled summary or None), ``images`` (one for each file, with its status)
+        and ``files`` (those that concern all images).
+    """
+    from isletnet.exports.records import to_plain
+
+    stored = iter(batch.images)
+    images = []
+    for outcome in batch.outcomes:
+        entry = {"file": str(outcome.job.path), "status": outcome.status}
+        if outcome.status == "failed":
+            images.append({**entry, "code": outcome.code, "message": outcome.message})
         else:
-            yield Outcome(job=job, status="done")
+            record = next(stored).record
+            images.append({**entry, "folder": str(outcome.job.folder), "summary": to_plain(record.summary)})
+    return {
+        "isletnet": isletnet.__version__,
+        "sample": to_plain(batch.pooled),
+        "images": images,
+        "files": [str(path) for path in batch.files],
+    }
 
 
-def result_folders(folder: Path) -> tuple[Path, ...]:
-    """List the whole results in a folder: itself, or those directly in it, by name."""
-    candidates = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
-    return tuple(path for path in candidates if (path / MARK).is_file())
+def _pool(jobs: Sequence[resume.Job], images: Sequence[StoredImage], order: Order) -> Summary:
+    from isletnet.analysis.summarise import pool
+    from isletnet.exports.folder import read_numbers
+
+    aliquots = {
+        "all": ["" for _ in jobs],
+        "folder": [str(job.path.parent) for job in jobs],
+        "file": [str(job.path) for job in jobs],
+    }[order.aliquots]
+    numbers = [read_numbers(image, aliquot=aliquot) for image, aliquot in zip(images, aliquots, strict=True)]
+    name = order.sample.sample_name or (images[0].record.summary.name if len(images) == 1 else order.out.name)
+    return pool(numbers, name=name, parameters=order.parameters, sample=order.sample)
 
 
-def _looks_like_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _write(pooled: Summary, images: Sequence[StoredImage], order: Order) -> tuple[Path, ...]:
+    from isletnet.exports.batch import write_batch
+    from isletnet.exports.samples import Sample
+
+    return tuple(write_batch([Sample(summary=pooled, images=tuple(images), parameters=order.sample)], order.out))
 
 
-def _may_use(folder: Path, path: Path) -> bool:
-    mark = _read_mark(folder)
-    if not mark or mark.get("source") == str(path):
-        return True
-    try:
-        return mark.get("sha256") == _sha256(path.read_bytes())
-    except OSError:
-        return False
+def _analyser(order: Order) -> Callable[[bytes, resume.Job], Analysis]:
+    """Load the network now, so that one that cannot run here is told once and not for each file."""
+    from isletnet.analysis.pipeline import analyse
+    from isletnet.networks.model import load_network
+
+    load = cache(partial(load_network, engine=order.engine, precision=order.precision, threads=order.threads))
+    load(order.parameters.network)
+    return lambda content, job: analyse(
+        content, name=job.path.name, parameters=order.parameters, load=load, max_pixels=order.max_pixels
+    )
 
 
-def _is_made_so(folder: Path, mark: Mapping[str, Any]) -> bool:
-    found = _read_mark(folder)
-    # Through JSON and back, so that a tuple here equals a list there.
-    asked = json.loads(json.dumps(mark))
-    return all(found.get(key) == asked[key] for key in ("sha256", "settings"))
+def _settings(order: Order) -> dict[str, Any]:
+    """Everything but the file that decides the result of one image."""
+    from isletnet.networks.catalogue import find_network
 
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _read_mark(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write_mark(folder: Path, mark: Mapping[str, Any]) -> None:
-    partial = folder / f".{MARK}.partial"
-    partial.write_text(json.dumps(mark, indent=1, sort_keys=True), encoding="utf-8")
-    partial.replace(folder / MARK)
+    card = find_network(order.parameters.network)
+    second = card.content.get("second_opinion") if order.parameters.uncertainty == "networks" else None
+    cards = [card] if second is None else [card, find_network(second)]
+    return {
+        "isletnet": isletnet.__version__,
+        "parameters": asdict(order.parameters),
+        "networks": {one.name: one.weights_sha256 for one in cards},
+        "engine": order.engine,
+        "precision": order.precision,
+    }

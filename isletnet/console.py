@@ -1,26 +1,26 @@
-"""What the terminal shows: results as a table on standard output, progress and troubles on standard error."""
+"""What the terminal shows: results on standard output, progress and troubles on standard error."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from isletnet.networks.card import Card
 from isletnet.resume import Outcome
-from isletnet.schemas import Estimate, Summary
+from isletnet.schemas import Estimate, QualityWarning, Summary
 from isletnet.views.numbers import UNKNOWN, shown_unit, shown_value
 
-
-def errors() -> Console:
-    """Make the console for everything that is no result."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+MARKS = {"info": "dim", "warning": "yellow", "severe": "bold red"}
+VERDICTS = {True: "[green]passed[/green]", False: "[bold red]not passed[/bold red]", None: "unknown"}
 
 
-def followed(outcomes: Iterable[Outcome], total: int, console: Console) -> Iterator[Outcome]:
+def followed(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
     """Hand outcomes through, with a bar that moves and a line for each file that could not be done.
 
     Parameters
@@ -29,14 +29,13 @@ def followed(outcomes: Iterable[Outcome], total: int, console: Console) -> Itera
         As `resume.run` gives them.
     total
         How many will come.
-    console
-        Where the bar and the lines go.
 
     Yields
     ------
     Outcome
         Unchanged.
     """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("Analysing", total=total)
@@ -47,8 +46,8 @@ def followed(outcomes: Iterable[Outcome], total: int, console: Console) -> Itera
             yield outcome
 
 
-def results_table(summaries: Sequence[Summary], pooled: Summary) -> Table:
-    """Lay out one row per image, and one for all together where there are several.
+def show(summaries: Sequence[Summary], pooled: Summary, files: Iterable[Path]) -> None:
+    """Print the result of a batch.
 
     Parameters
     ----------
@@ -56,76 +55,102 @@ def results_table(summaries: Sequence[Summary], pooled: Summary) -> Table:
         One for each image.
     pooled
         All of them together.
-
-    Returns
-    -------
-    rich.table.Table
+    files
+        What a person may want to open.
     """
-    table = Table(title=escape(pooled.name) or None, title_justify="left")
-    table.add_column("image")
-    for heading in ("islets", f"IEQ ({pooled.ieq_method})", "purity by area %", "islet index", "warnings"):
+    console = Console(highlight=False)
+    console.print(_results(summaries, pooled))
+    for line in (*_preparation(pooled), *_warnings(summaries, pooled)):
+        console.print(line, soft_wrap=True)
+    for path in files:
+        console.print(escape(str(path)), soft_wrap=True)
+
+
+def show_networks(cards: Iterable[Card]) -> None:
+    """Print networks with what their cards tell."""
+    console = Console(highlight=False)
+    for card in cards:
+        console.print(f"[bold]{escape(card.name)}[/bold] {escape(card.version)}")
+        for key, value in _flat(card.content):
+            if key not in ("name", "version"):
+                console.print(f"  {escape(key)}: {escape(value)}", soft_wrap=True)
+
+
+def _results(summaries: Sequence[Summary], pooled: Summary) -> Table:
+    level = pooled.count.interval.level if pooled.count.interval else None
+    caption = None if level is None else f"Below each number its {100 * level:g} % interval."
+    table = Table(title=escape(pooled.name), caption=caption, box=box.SIMPLE)
+    table.title_justify = table.caption_justify = "left"
+    table.add_column("image", overflow="fold")
+    for heading in ("islets", f"IEQ\n{pooled.ieq_method}", "purity %\nby area", "islet\nindex", "small\nparticles"):
         table.add_column(heading, justify="right")
     for summary in summaries:
-        table.add_row(*_row(summary, summary.name))
+        table.add_row(escape(summary.name), *_cells(summary))
     if len(summaries) > 1:
         table.add_section()
-        table.add_row(*_row(pooled, f"all {len(summaries)}"), style="bold")
+        table.add_row(f"all {len(summaries)} images", *_cells(pooled), style="bold")
     return table
 
 
-def warning_lines(summaries: Sequence[Summary]) -> list[str]:
-    """Write one line for each warning, with the image that it is about; passing remarks are left out."""
-    return [
-        f"{escape(summary.name)}: {escape(warning.message)}"
-        for summary in summaries
-        for warning in summary.warnings
-        if warning.severity != "info"
-    ]
+def _cells(summary: Summary) -> tuple[str, ...]:
+    estimates = (summary.count, summary.ieq, summary.purity_area, summary.islet_index)
+    return (*(_stacked(estimate) for estimate in estimates), str(summary.small_particles_n))
 
 
-def preparation_lines(pooled: Summary) -> list[str]:
-    """Write what is known of the whole preparation and its criteria, one line each."""
-    whole = pooled.preparation
-    lines = []
-    if whole is not None:
-        lines = [
-            f"{label}: {amount(estimate)} {shown_unit(estimate.unit)}"
-            for label, estimate in (
-                ("Whole preparation", whole.total_ieq),
-                ("Per body weight", whole.ieq_per_kg),
-                ("Per pancreas weight", whole.ieq_per_g_pancreas),
-            )
-            if estimate is not None
-        ]
-    verdicts = {True: "passed", False: "not passed", None: "unknown"}
-    for result in pooled.criteria:
-        criterion = result.criterion
-        found = "" if result.value is None else f", found {shown_value(result.value)}"
-        limit = f"{criterion.comparison} {shown_value(criterion.limit)} {criterion.unit}"
-        lines.append(f"{escape(criterion.name)} {limit}{found}: {verdicts[result.passed]}")
-    return lines
-
-
-def file_lines(files: Iterable[Path]) -> list[str]:
-    """Write one line for each file that a person may want to open."""
-    return [f"  {escape(str(path))}" for path in files]
-
-
-def amount(estimate: Estimate) -> str:
-    """Write a value with its interval, as ``1 234 (1 100 to 1 380)``; a fraction in per cent."""
+def _stacked(estimate: Estimate) -> str:
     value = shown_value(estimate.value, estimate.unit)
+    bounds = _bounds(estimate)
+    return f"{value}\n[dim]{bounds}[/dim]" if bounds else value
+
+
+def _bounds(estimate: Estimate) -> str:
     if estimate.value is None or estimate.interval is None:
-        return value
+        return ""
     low, high = (shown_value(bound, estimate.unit) for bound in (estimate.interval.low, estimate.interval.high))
-    return f"{value} ({low} to {high})"
+    return f"{low} to {high}"
 
 
-def _row(summary: Summary, name: str) -> tuple[str, ...]:
-    return (
-        escape(name),
-        amount(summary.count),
-        amount(summary.ieq),
-        amount(summary.purity_area),
-        shown_value(summary.islet_index.value),
-        str(len(summary.warnings)) if summary.warnings else UNKNOWN,
-    )
+def _preparation(pooled: Summary) -> Iterator[str]:
+    whole = pooled.preparation
+    if whole is not None:
+        totals = {
+            "Whole preparation": whole.total_ieq,
+            "For the recipient": whole.ieq_per_kg,
+            "From the pancreas": whole.ieq_per_g_pancreas,
+        }
+        for label, estimate in totals.items():
+            if estimate is not None:
+                bounds = _bounds(estimate)
+                interval = f" ({bounds})" if bounds else ""
+                value = shown_value(estimate.value, estimate.unit)
+                yield f"{label}: [bold]{value} {shown_unit(estimate.unit)}[/bold]{interval}"
+    for result in pooled.criteria:
+        asked = result.criterion
+        limit = f"{asked.comparison} {shown_value(asked.limit, asked.unit)} {escape(shown_unit(asked.unit))}"
+        found = UNKNOWN if result.value is None else shown_value(result.value, asked.unit)
+        yield f"{escape(asked.name)} {limit}: {found}, {VERDICTS[result.passed]}"
+
+
+def _warnings(summaries: Sequence[Summary], pooled: Summary) -> Iterator[str]:
+    told: set[str] = set()
+    for summary in summaries:
+        told.update(warning.code for warning in summary.warnings)
+        for warning in summary.warnings:
+            yield _warning(summary.name, warning)
+    for warning in pooled.warnings:
+        if warning.code not in told:
+            yield _warning(pooled.name, warning)
+
+
+def _warning(name: str, warning: QualityWarning) -> str:
+    mark = MARKS[warning.severity]
+    return f"[{mark}]{warning.severity}[/{mark}] {escape(name)}: {escape(warning.message)}"
+
+
+def _flat(content: object, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the leaves of nested JSON by dotted names; lists stay in one line."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, ", ".join(map(str, content)) if isinstance(content, list) else str(content)

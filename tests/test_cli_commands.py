@@ -1,0 +1,86 @@
+"""The smaller commands: networks, synth, export without results, help."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from colour_network import write_colour_network
+from typer.testing import CliRunner, Result
+
+from isletnet.cli import app
+
+
+def isletnet(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_the_version_is_the_package_s():
+    import isletnet as package
+
+    result = isletnet("--version")
+    assert (result.exit_code, result.stdout) == (0, f"isletnet {package.__version__}\n")
+
+
+def test_networks_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from isletnet.networks import catalogue
+
+    card = catalogue.read_card(write_colour_network(tmp_path / "colour"))
+    monkeypatch.setattr(catalogue, "network_names", lambda: ("colour",))
+    monkeypatch.setattr(catalogue, "find_network", lambda name: card)
+    assert json.loads(isletnet("networks", "--json").stdout) == [card.content]
+    shown = isletnet("networks").stdout
+    assert shown.startswith("colour 1\n")
+    assert "  working_um_per_px: 4.0\n" in shown
+
+
+def test_synthetic_micrographs_have_their_truth_and_are_the_same_again(tmp_path: Path):
+    size = ("--width-px", 320, "--height-px", 240, "--um-per-px", 4)
+    for out in ("first", "second"):
+        arguments = ("synth", "--out", tmp_path / out, "--count", 2, "--seed", 7, "--light", "yellow", *size)
+        assert isletnet(*arguments).exit_code == 0
+    first, second = (
+        {path.relative_to(tmp_path / out): path.read_bytes() for path in sorted((tmp_path / out).rglob("*.*"))}
+        for out in ("first", "second")
+    )
+    assert first == second
+    rows = list(csv.DictReader((tmp_path / "first" / "truth.csv").open()))
+    for name in ("synthetic-000007", "synthetic-000008"):
+        micrograph, labels, islets = (
+            tifffile.imread(tmp_path / "first" / folder / f"{name}.tif") for folder in ("images", "labels", "islets")
+        )
+        assert micrograph.shape == (240, 320, 3)
+        assert labels.shape == islets.shape == (240, 320)
+        own = [row for row in rows if row["name"] == name]
+        visible = {int(row["number"]): int(row["visible_area_px"]) for row in own}
+        found = dict(enumerate(np.bincount(islets.ravel(), minlength=len(own) + 1)))
+        assert all(found[number] <= area for number, area in visible.items())
+        assert all(float(row["ieq"]) == pytest.approx(float(row["volume_um3"]) / 1_767_145.867644) for row in own)
+
+
+def test_an_export_of_no_result_is_said(tmp_path: Path):
+    result = isletnet("export", "imagej", tmp_path)
+    assert result.exit_code == 2
+    assert "no result of `isletnet analyse`" in result.stderr
+
+
+def test_help_answers_at_once_and_loads_nothing_heavy():
+    code = (
+        "import sys; from isletnet.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: print(*{name.partition('.')[0] for name in sys.modules}, sep='|')"
+    )
+    durations_s = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        durations_s.append(time.perf_counter() - start)
+    loaded = set(done.stdout.splitlines()[-1].split("|"))
+    assert "analyse" in done.stdout
+    assert not loaded & {"numpy", "pandas", "openvino", "tensorflow", "matplotlib", "pydantic"}
+    assert min(durations_s) < 1.0
