@@ -1,0 +1,1 @@
+"""Baselines, comparisons and speed: figures about isletnet that tests do not need."""
