@@ -207,7 +207,7 @@ def write_atomically(path: Path, content: bytes) -> Path:
 def _read_picture(path: Path) -> NDArray[Any]:
     try:
         picture: NDArray[Any] = tifffile.imread(path)
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except Exception as error:  # a damaged TIFF raises errors of many kinds
         raise ExportError(
             f"A label picture was expected, but it cannot be read: {error}. Analyse the image again.",
             subject=str(path),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 _FORMULA_STARTS = ("=", "+", "-", "@")
+_PADDING = " \u00a0\ufffd"
 
 
 def printable(text: str) -> str:
@@ -21,4 +22,4 @@ def formula_safe(text: str) -> str:
     For text only: a negative number is no text and stays as it is.
     """
     clean = printable(text)
-    return f"'{clean}" if clean.lstrip().startswith(_FORMULA_STARTS) else clean
+    return f"'{clean}" if clean.lstrip(_PADDING).startswith(_FORMULA_STARTS) else clean

@@ -206,7 +206,8 @@ def _add_histograms(book: Any, sheet: Any, samples: Sequence[Sample]) -> None:
                         "gap": 60,
                     }
                 )
-            chart.set_title({"name": printable(sample.summary.name), "name_font": {"size": 11}})
+            # The name stays out of the title: XlsxWriter would take some names for references to cells.
+            chart.set_title({"name": f"Sample {number + 1}", "name_font": {"size": 11}})
             chart.set_x_axis({"name": "Equal-area diameter (µm)"})
             chart.set_y_axis({"num_format": "0%", "major_gridlines": {"visible": True, "line": {"color": "#E0E4E9"}}})
             chart.set_legend({"position": "bottom"})

@@ -110,7 +110,8 @@ def _largest(table: pd.DataFrame, ieq_method: str) -> str:
     rows = "".join(f"<tr>{_row(row, columns)}</tr>" for row in largest[columns].to_dict("records"))
     return (
         f'<div style="margin-top:8px;font-weight:600">The {len(largest)} largest of {len(table)}</div>'
-        f'<table style="border-collapse:collapse;font-variant-numeric:tabular-nums"><tr>{head}</tr>{rows}</table>'
+        '<table style="border-spacing:10px 2px;font-size:12px;font-variant-numeric:tabular-nums">'
+        f"<tr>{head}</tr>{rows}</table>"
     )
 
 

@@ -88,7 +88,9 @@ def overlay(
     edge_is_islet = is_islet[edges.owner] & ~is_exocrine
     drawn = ~(is_cut[edges.owner] & _is_gap(edges, codes.shape, table, scale))
 
-    casing = _band(edges, ~is_exocrine, codes.shape, 2 * weight) | _band(edges, is_exocrine, codes.shape, weight)
+    casing = _band(edges, ~is_exocrine, codes.shape, 2 * weight + 1) | _band(
+        edges, is_exocrine, codes.shape, weight + 1
+    )
     _paint(picture, casing, CASING_RGB, 0.8)
     _paint(picture, _band(edges, is_exocrine, codes.shape, weight - 1), EXOCRINE_RGB, 1.0)
     _paint(picture, _band(edges, ~edge_is_islet & ~is_exocrine, codes.shape, weight), SMALL_RGB, 1.0)
