@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale_px: float) -> NDArray[np.float32]:
-    """Make a field of unit variance that varies over about ``scale_px``.
+    """Make a field that varies over about ``scale_px``.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale_px: flo
     Returns
     -------
     numpy.ndarray
-        float32 ``(height, width)``, mean about 0, standard deviation about 1.
+        float32 ``(height, width)``, mean about 0, standard deviation about 0.72 (white noise: 1).
     """
     if scale_px <= 1:
         return rng.standard_normal(shape, dtype=np.float32)
@@ -48,7 +48,7 @@ def _cubic_weights(positions: NDArray[np.float32], knots_n: int) -> NDArray[np.f
 
 
 def texture(rng: np.random.Generator, shape: tuple[int, int], scales_px: tuple[float, ...]) -> NDArray[np.float32]:
-    """Sum smooth noise over several scales, again of about unit variance."""
+    """Sum smooth noise over several scales, with the deviation of one of them."""
     total = np.zeros(shape, dtype=np.float32)
     for scale_px in scales_px:
         total += smooth_noise(rng, shape, scale_px)
