@@ -126,9 +126,11 @@ def _fill_holes(classes: NDArray[np.uint8], islets: NDArray[np.int32], boxes: li
         parts, n = ndimage.label(~inside, structure=np.ones((3, 3)))
         if n < 2:
             continue
-        is_hole = np.bincount(parts.ravel()) <= LARGEST_HOLE_FRACTION * np.count_nonzero(inside)
-        is_hole[[0, parts[0, 0]]] = False
-        filled = is_hole[parts[1:-1, 1:-1]]
+        enclosed = ~inside & (parts != parts[0, 0])
+        holes = parts[enclosed]
+        is_small = np.bincount(holes) <= LARGEST_HOLE_FRACTION * np.count_nonzero(inside)
+        enclosed[enclosed] = is_small[holes]
+        filled = enclosed[1:-1, 1:-1]
         islets[box][filled] = number
         classes[box][filled] = ISLET
 
@@ -138,10 +140,11 @@ def _number(islets: NDArray[np.int32], boxes: list[Box], pieces: list[NDArray[np
     found: list[tuple[tuple[int, int], Box, NDArray[np.bool_]]] = []
     for (rows, columns), parts in zip(boxes, pieces, strict=True):
         # An islet in a hole of another that was filled is gone: its map is empty.
-        for part in range(1, int(parts.max()) + 1):
-            mask = parts == part
-            row = int(mask.any(axis=1).argmax())
-            found.append(((rows.start + row, columns.start + int(mask[row].argmax())), (rows, columns), mask))
+        for part, (inner_rows, inner_columns) in enumerate(ndimage.find_objects(parts), start=1):
+            mask = parts[inner_rows, inner_columns] == part
+            top, left = rows.start + inner_rows.start, columns.start + inner_columns.start
+            box = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
+            found.append(((top, left + int(mask[0].argmax())), box, mask))
     found.sort(key=lambda entry: entry[0])
     for number, (_, box, mask) in enumerate(found, start=1):
         islets[box][mask] = number

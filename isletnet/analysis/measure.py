@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from isletnet.analysis import volume
 from isletnet.analysis.distance import dilated, half_heights
-from isletnet.analysis.shape import crofton_perimeter, hulls, moments
+from isletnet.analysis.shape import crofton_perimeter, hulls, moments, row_blocks
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, VOLUME_METHODS, LabelledIslets, Segmentation
 
@@ -179,23 +179,30 @@ def _outline(mask: NDArray[np.bool_], box: Box, um_per_px: float) -> Values:
     return {
         "centroid_x_px": box[1].start + ellipse.centroid_x_px,
         "centroid_y_px": box[0].start + ellipse.centroid_y_px,
-        "area_px": len(ellipse.radius_px),
+        "area_px": np.count_nonzero(mask),
         "perimeter_px": crofton_perimeter(framed),
         "major_axis_px": ellipse.major_axis_px,
         "minor_axis_px": ellipse.minor_axis_px,
         "orientation_deg": ellipse.orientation_deg,
-        "volume_revolution_um3": volume.revolution(ellipse.along_px, um_per_px=um_per_px),
-        "volume_nucleator_um3": volume.nucleator(ellipse.radius_px, um_per_px=um_per_px),
+        "volume_revolution_um3": volume.revolution(mask, ellipse, um_per_px=um_per_px),
+        "volume_nucleator_um3": volume.nucleator(mask, ellipse, um_per_px=um_per_px),
     }
 
 
 def _appearance(mask: NDArray[np.bool_], box: Box, segmentation: Segmentation, pixels: NDArray[np.uint8]) -> Values:
     # Sums of whole numbers in double precision are exact, so their order does not matter.
-    weights = mask.ravel().astype(np.float64)
-    area_px = weights.sum()
-    red, green, blue = (weights @ pixels[box].reshape(-1, 3).astype(np.float64) / area_px).tolist()
-    probability = weights @ segmentation.islet_probability[box].ravel().astype(np.float64) / (255 * area_px)
-    return {"islet_probability": probability, "mean_red": red, "mean_green": green, "mean_blue": blue}
+    colour, probability, area_px = np.zeros(3), 0.0, np.count_nonzero(mask)
+    for rows in row_blocks(mask):
+        weights = mask[rows].ravel().astype(np.float64)
+        colour += weights @ pixels[box][rows].reshape(-1, 3).astype(np.float64)
+        probability += float(weights @ segmentation.islet_probability[box][rows].ravel().astype(np.float64))
+    red, green, blue = (colour / area_px).tolist()
+    return {
+        "islet_probability": probability / (255 * area_px),
+        "mean_red": red,
+        "mean_green": green,
+        "mean_blue": blue,
+    }
 
 
 def _neighbours(mask: NDArray[np.bool_], box: Box, labelled: LabelledIslets, um_per_px: float | None) -> Values:

@@ -6,7 +6,7 @@ all is outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_BLOCK_PX = 1_000_000
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """The ellipse of equal second moments, and every pixel in its frame.
+    """The ellipse of equal second moments.
 
     ``centroid_*`` are pixel-centre coordinates in the crop, axes are full lengths. ``orientation_deg`` is the
-    angle of the major axis, counter-clockwise from the x axis as the picture is seen, in (-90, 90]. ``along_px``
-    is each pixel centre's position along the major axis, and ``radius_px`` its distance from the centroid.
+    angle of the major axis, counter-clockwise from the x axis as the picture is seen, in (-90, 90].
     """
 
     centroid_x_px: float
@@ -30,8 +31,6 @@ class Moments:
     major_axis_px: float
     minor_axis_px: float
     orientation_deg: float
-    along_px: NDArray[np.float64]
-    radius_px: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +44,40 @@ class Hull:
 
 def moments(mask: NDArray[np.bool_]) -> Moments:
     """Second moments of a mask with at least one pixel, boolean ``(height, width)``."""
-    per_row = np.count_nonzero(mask, axis=1)
-    y = np.repeat(np.arange(len(mask)), per_row)
-    x = np.flatnonzero(mask) - y * mask.shape[1]
-    area_px = len(x)
-    centroid_x, centroid_y = x.sum() / area_px, y.sum() / area_px
-    dx, dy = x - centroid_x, y - centroid_y
+    height, width = mask.shape
+    per_row, per_column = np.count_nonzero(mask, axis=1), np.count_nonzero(mask, axis=0)
+    area_px = int(per_row.sum())
+    x, y = float(per_column @ np.arange(width) / area_px), float(per_row @ np.arange(height) / area_px)
     # A unit square has the variance 1/12 of its own.
-    xx, yy, xy = dx @ dx / area_px + 1 / 12, dy @ dy / area_px + 1 / 12, dx @ dy / area_px
+    xx = float(per_column @ (np.arange(width) - x) ** 2) / area_px + 1 / 12
+    yy = float(per_row @ (np.arange(height) - y) ** 2) / area_px + 1 / 12
+    xy = sum(float(dx @ dy) for dx, dy in offsets(mask, x, y)) / area_px
     middle, half_range = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    angle = np.arctan2(2 * xy, xx - yy) / 2
     # Rows count downwards, angles upwards.
-    orientation_deg = -np.degrees(angle)
+    orientation_deg = float(-np.degrees(np.arctan2(2 * xy, xx - yy) / 2))
     return Moments(
-        centroid_x_px=float(centroid_x),
-        centroid_y_px=float(centroid_y),
+        centroid_x_px=x,
+        centroid_y_px=y,
         major_axis_px=float(4 * np.sqrt(middle + half_range)),
         minor_axis_px=float(4 * np.sqrt(max(middle - half_range, 1 / 12))),
-        orientation_deg=float(90.0 if orientation_deg <= -90 else orientation_deg),
-        along_px=dx * np.cos(angle) + dy * np.sin(angle),
-        radius_px=np.sqrt(dx * dx + dy * dy),
+        orientation_deg=90.0 if orientation_deg <= -90 else orientation_deg,
     )
+
+
+def row_blocks(mask: NDArray[np.bool_]) -> Iterator[slice]:
+    """Slices of whole rows, so that work with many bytes a pixel needs little memory however large the mask."""
+    rows = max(1, _BLOCK_PX // mask.shape[1])
+    for start in range(0, len(mask), rows):
+        yield slice(start, start + rows)
+
+
+def offsets(mask: NDArray[np.bool_], x: float, y: float) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Offsets ``dx, dy`` of the centres of the mask's pixels from a point, px, in blocks of rows."""
+    for rows in row_blocks(mask):
+        block = mask[rows]
+        row = np.repeat(np.arange(len(block)), np.count_nonzero(block, axis=1))
+        column = np.flatnonzero(block) - row * block.shape[1]
+        yield column - x, row + (rows.start - y)
 
 
 def crofton_perimeter(framed: NDArray[np.bool_]) -> float:

@@ -23,6 +23,8 @@ NECK_FRACTION = 0.7
 SMALLEST_LOBE_UM = 40.0
 # Necks are looked for on a grid no finer than this: the smallest lobe is then still a dozen pixels wide.
 _WORKING_UM_PER_PX = 3.0
+# The straight ways to these few spare most peaks the look at ways around.
+_NEAREST_SUMMITS = 4
 # The flooding keeps dozens of bytes a pixel.
 _WORKING_LIMIT_PX = 4_000_000
 
@@ -67,26 +69,48 @@ def _summits(distance_px: NDArray[np.float32], smallest_radius_px: float) -> lis
     window = 2 * int(smallest_radius_px / 2) + 1
     is_peak = distance_px >= max(smallest_radius_px + 0.5, 1.0)
     is_peak &= distance_px == ndimage.maximum_filter(distance_px, size=window, mode="constant")
-    rows, columns = np.nonzero(is_peak)
-    depth = distance_px[rows, columns]
-    order = np.lexsort((columns, rows, -depth))
-    rows, columns, depth = rows[order], columns[order], depth[order]
-    if len(order) < 2:
-        return list(zip(rows.tolist(), columns.tolist(), strict=True))
+    peaks = np.argwhere(is_peak)
+    depth = distance_px[is_peak]
+    # The order is stable, so equal peaks stay in raster order.
+    order = np.argsort(-depth, kind="stable")
+    peaks, depth = peaks[order], depth[order]
     neck = NECK_FRACTION * (depth - 0.5) + 0.5
-    summits = [(int(rows[0]), int(columns[0]))]
-    # Most peaks see a summit straight, with no neck between; only the others need the way around looked at.
-    for i in range(1, len(order)):
-        ends = np.array(summits)[:, :, None]
-        steps = np.array([rows[i], columns[i]])[:, None] - ends
-        path = np.rint(ends + steps * np.linspace(0, 1, int(np.abs(steps).max()) + 1)).astype(int)
-        if (distance_px[path[:, 0], path[:, 1]].min(axis=1) >= neck[i]).any():
+    summits: list[int] = []
+    for i in range(len(peaks)):
+        near = sorted(summits, key=lambda summit: int(((peaks[summit] - peaks[i]) ** 2).sum()))[:_NEAREST_SUMMITS]
+        if any(_is_wide_between(distance_px, peaks[i], peaks[summit], neck[i]) for summit in near):
             continue
-        wide, _ = ndimage.label(distance_px >= neck[i], structure=np.ones((3, 3)))
-        own = wide[rows[i], columns[i]]
-        if not (wide[rows[:i], columns[:i]] == own).any():
-            summits.append((int(rows[i]), int(columns[i])))
-    return summits
+        if not _reaches_deeper(distance_px, peaks[: i + 1], float(depth[i]), float(neck[i])):
+            summits.append(i)
+    return [(int(row), int(column)) for row, column in peaks[summits]]
+
+
+def _is_wide_between(
+    distance_px: NDArray[np.float32], start: NDArray[np.intp], stop: NDArray[np.intp], neck_px: float
+) -> bool:
+    """Whether the straight way between two points passes no neck, which spares the look at ways around."""
+    n = int(np.abs(stop - start).max()) + 1
+    path = np.rint(np.linspace(start, stop, n)).astype(np.intp)
+    return bool(distance_px[path[:, 0], path[:, 1]].min() >= neck_px)
+
+
+def _reaches_deeper(distance_px: NDArray[np.float32], peaks: NDArray[np.intp], depth_px: float, neck_px: float) -> bool:
+    """Whether some way from the last of the peaks to one of the others passes no neck."""
+    row, column = peaks[-1]
+    margin = int(4 * depth_px)
+    while True:
+        top, left = max(row - margin, 0), max(column - margin, 0)
+        view = distance_px[top : row + margin + 1, left : column + margin + 1]
+        parts, _ = ndimage.label(view >= neck_px, structure=np.ones((3, 3)))
+        own = parts == parts[row - top, column - left]
+        others = peaks[:-1] - (top, left)
+        others = others[((others >= 0) & (others < view.shape)).all(axis=1)]
+        if own[others[:, 0], others[:, 1]].any():
+            return True
+        is_cut = own[0].any() or own[-1].any() or own[:, 0].any() or own[:, -1].any()
+        if not is_cut or view.size == distance_px.size:
+            return False
+        margin *= 2
 
 
 def _flooded(distance_px: NDArray[np.float32], summits: list[tuple[int, int]]) -> NDArray[np.int32]:
@@ -103,16 +127,17 @@ def _flooded(distance_px: NDArray[np.float32], summits: list[tuple[int, int]]) -
 
 def _pieces(mask: NDArray[np.bool_], basins: NDArray[np.int32], step: int) -> NDArray[np.int32]:
     """Basins of the working grid brought to the pixels of the mask."""
-    pieces = basins
-    if step > 1:
-        pieces = np.repeat(np.repeat(basins, step, axis=0), step, axis=1)
-        short = [(0, max(0, size - have)) for size, have in zip(mask.shape, pieces.shape, strict=True)]
-        pieces = np.pad(pieces, short, mode="edge")[: mask.shape[0], : mask.shape[1]]
+    if step == 1:
+        return basins
+    pieces = np.repeat(np.repeat(basins, step, axis=0), step, axis=1)
+    short = [(0, max(0, size - have)) for size, have in zip(mask.shape, pieces.shape, strict=True)]
+    pieces = np.pad(pieces, short, mode="edge")[: mask.shape[0], : mask.shape[1]]
     pieces = np.where(mask, pieces, 0).astype(np.int32)
-    for number in range(1, int(basins.max()) + 1):
-        parts, n = ndimage.label(pieces == number)
+    # A coarse pixel may bridge a gap: what is cut off from the main part goes to the neighbours.
+    for number, box in enumerate(ndimage.find_objects(pieces), start=1):
+        parts, n = ndimage.label(pieces[box] == number)
         if n > 1:
-            pieces[(parts > 0) & (parts != np.bincount(parts.ravel())[1:].argmax() + 1)] = 0
+            pieces[box][(parts > 0) & (parts != np.bincount(parts[parts > 0]).argmax())] = 0
     return _grown(pieces, mask)
 
 

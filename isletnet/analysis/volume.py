@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from isletnet.analysis.shape import offsets
 from isletnet.errors import ParameterError
 from isletnet.schemas import IEQ_UM3
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from isletnet.analysis.distance import HalfHeights
+    from isletnet.analysis.shape import Moments
 
     Floats = NDArray[np.float64]
 
@@ -55,7 +57,7 @@ def mean_diameter(major_axis_px: ArrayLike, minor_axis_px: ArrayLike, *, um_per_
     return prolate(mean_px, mean_px, um_per_px=um_per_px)
 
 
-def revolution(along_px: NDArray[np.float64], *, um_per_px: float) -> float:
+def revolution(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) -> float:
     """Volume of the solid of revolution about the principal axis: ``pi/4 sum(w² dx)``.
 
     The chord ``w`` across the axis is the sum of its segments inside the outline; gaps are not bridged. Every
@@ -63,8 +65,10 @@ def revolution(along_px: NDArray[np.float64], *, um_per_px: float) -> float:
 
     Parameters
     ----------
-    along_px
-        Position of the centre of every pixel of the outline along the principal axis, ``(area,)``.
+    mask
+        Boolean ``(height, width)``.
+    ellipse
+        Its `isletnet.analysis.shape.moments`.
     um_per_px
         Pixel size.
 
@@ -73,15 +77,19 @@ def revolution(along_px: NDArray[np.float64], *, um_per_px: float) -> float:
     float
         Volume in um³.
     """
-    position = along_px - along_px.min()
-    slab = position.astype(np.intp)
-    share = position - slab
-    n = int(slab.max()) + 2
-    chord_px = np.bincount(slab, 1 - share, n) + np.bincount(slab + 1, share, n)
+    angle = -np.radians(ellipse.orientation_deg)
+    reach = int(np.hypot(*mask.shape)) + 1
+    chord_px = np.zeros(2 * reach + 1)
+    for dx, dy in offsets(mask, ellipse.centroid_x_px, ellipse.centroid_y_px):
+        position = dx * np.cos(angle) + dy * np.sin(angle) + reach
+        slab = position.astype(np.intp)
+        upper = np.bincount(slab, position - slab, len(chord_px))
+        chord_px += np.bincount(slab, minlength=len(chord_px)) - upper
+        chord_px[1:] += upper[:-1]
     return float(np.pi / 4 * np.sum(chord_px**2) * um_per_px**3)
 
 
-def nucleator(radius_px: NDArray[np.float64], *, um_per_px: float) -> float:
+def nucleator(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) -> float:
     """Volume by the nucleator: ``4/3 pi mean(l³)`` over rays from the centroid in all directions.
 
     Over all directions, with the inner end of a segment counted negative, the mean of ``l³`` is ``3 / (2 pi)``
@@ -90,8 +98,10 @@ def nucleator(radius_px: NDArray[np.float64], *, um_per_px: float) -> float:
 
     Parameters
     ----------
-    radius_px
-        Distance of the centre of every pixel of the outline from the centroid, ``(area,)``.
+    mask
+        Boolean ``(height, width)``.
+    ellipse
+        Its `isletnet.analysis.shape.moments`.
     um_per_px
         Pixel size.
 
@@ -100,7 +110,8 @@ def nucleator(radius_px: NDArray[np.float64], *, um_per_px: float) -> float:
     float
         Volume in um³.
     """
-    return float(2 * np.sum(radius_px) * um_per_px**3)
+    blocks = offsets(mask, ellipse.centroid_x_px, ellipse.centroid_y_px)
+    return 2 * sum(float(np.sqrt(dx * dx + dy * dy).sum()) for dx, dy in blocks) * um_per_px**3
 
 
 def vext(heights: HalfHeights, *, um_per_px: float) -> float:
