@@ -1,0 +1,75 @@
+"""How the bundled networks are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isletnet.errors import ParameterError
+from isletnet.training.fit import FitPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A network: first on synthetic scenes alone (``base``), then with the real micrographs (``tune``)."""
+
+    name: str
+    working_um_per_px: float
+    scenes_n: int
+    base: FitPlan
+    tune: FitPlan
+    second_opinion: str | None = None
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """What rebuilds the core."""
+        plan = self.base
+        return {"widths": list(plan.widths), "stem_width": plan.stem_width, "convolutions": plan.convolutions}
+
+
+def _recipe(
+    name: str,
+    *,
+    widths: tuple[int, ...],
+    um_per_px: float,
+    scenes_n: int,
+    steps: tuple[int, int],
+    second_opinion: str | None = None,
+) -> Recipe:
+    shared = {"widths": widths, "stem_width": 8, "convolutions": 2}
+    return Recipe(
+        name=name,
+        working_um_per_px=um_per_px,
+        scenes_n=scenes_n,
+        base=FitPlan(**shared, steps=steps[0], learning_rate=2e-3, seed=1),
+        tune=FitPlan(**shared, steps=steps[1], learning_rate=8e-4, real_fraction=0.5, seed=2),
+        second_opinion=second_opinion,
+    )
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        _recipe(
+            "islet-unet",
+            widths=(24, 48, 96, 160),
+            um_per_px=2.0,
+            scenes_n=1600,
+            steps=(4500, 1500),
+            second_opinion="islet-unet-small",
+        ),
+        _recipe("islet-unet-small", widths=(16, 32, 64, 96), um_per_px=4.0, scenes_n=1200, steps=(3000, 1000)),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Find a recipe by the name of its network.
+
+    Raises
+    ------
+    ParameterError
+        If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise ParameterError(f"expected one of {', '.join(RECIPES)}", subject=name)
+    return RECIPES[name]
