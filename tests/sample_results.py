@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from isletnet.analysis.measure import measure
 from isletnet.analysis.pooling import numbers_of
 from isletnet.analysis.summarise import pool, summarise_image
 from isletnet.schemas import (
@@ -34,6 +35,7 @@ from isletnet.schemas import (
     Provenance,
     QualityWarning,
     SampleParameters,
+    Segmentation,
     Summary,
 )
 
@@ -107,10 +109,11 @@ def made_result(
     name: str = "drawn",
     um_per_px: float | None = 2.0,
     warnings: tuple[QualityWarning, ...] = (),
+    table: pd.DataFrame | None = None,
 ) -> ImageResult:
-    """Join labels and pixels to a whole result."""
+    """Join labels and pixels to a whole result; the table is `made_table` unless another is given."""
     calibration = Calibration(um_per_px=um_per_px or 1.7, source="caller" if um_per_px else "guess")
-    table = made_table(labelled, um_per_px)
+    table = made_table(labelled, um_per_px) if table is None else table
     disagreement = Disagreement(
         members=("islet-unet", "islet-unet-small"),
         ieq_relative=0.04,
@@ -160,12 +163,21 @@ def empty_result() -> ImageResult:
 
 
 def real_result(real_data: Path, name: str, um_per_px: float) -> ImageResult:
-    """A result of a real micrograph with the experts' labels."""
+    """A measured result of a real micrograph with the experts' labels."""
     classes = np.asarray(Image.open(real_data / "labels" / f"{name}.png"))
     pixels = np.asarray(Image.open(real_data / "images" / f"{name}.png").convert("RGB"))
     islets, islets_n = ndimage.label(classes == ISLET)
     labelled = LabelledIslets(classes=classes, islets=islets.astype(np.int32), islets_n=islets_n)
-    return made_result(labelled, pixels, name=name, um_per_px=um_per_px)
+    certain = np.where(classes == ISLET, 255, 0).astype(np.uint8)
+    table = measure(
+        labelled,
+        Segmentation(classes=classes, islet_probability=certain),
+        pixels,
+        um_per_px=um_per_px,
+        smallest_islet_um=50.0,
+        image_sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
+    )
+    return made_result(labelled, pixels, name=name, um_per_px=um_per_px, table=table)
 
 
 def pooled(results: list[ImageResult], *, name: str, sample: SampleParameters | None = None) -> Summary:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import types
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -60,9 +61,14 @@ def from_plain(kind: type[Record], data: Any) -> Record:
     return built
 
 
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _build(kind: Any, data: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         known = [field.name for field in dataclasses.fields(kind) if field.name in data]
         return kind(**{name: _build(hints[name], data[name]) for name in known})
     origin, arguments = get_origin(kind), get_args(kind)

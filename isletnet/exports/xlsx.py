@@ -177,17 +177,9 @@ _CLASSES = (
 
 def _class_rows(summary: Summary) -> Iterator[list[Any]]:
     for row in summary.size_classes:
-        yield [
-            summary.name,
-            row.lower_um,
-            row.upper_um,
-            class_label(row),
-            row.islets_n,
-            row.count_fraction,
-            row.ieq_continuous,
-            row.ieq_ricordi,
-            row.ieq_fraction,
-        ]
+        bounds = [row.lower_um, row.upper_um, class_label(row)]
+        shares = [row.count_fraction, row.ieq_continuous, row.ieq_ricordi, row.ieq_fraction]
+        yield [summary.name, *bounds, row.islets_n, *shares]
 
 
 def _add_histograms(book: Any, sheet: Any, samples: Sequence[Sample]) -> None:

@@ -91,6 +91,7 @@ def test_real_micrograph_with_expert_labels(real_data: Path, tmp_path: Path) -> 
     expert = np.asarray(Image.open(real_data / "labels" / "gtExoIsl_27_right.png"))
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "labels.tif"), expert)
     assert Image.open(tmp_path / "overlay.png").size == expert.shape[::-1]
+    pd.testing.assert_frame_equal(read_table(tmp_path), result.table)
 
 
 class TestLabelPictures:
