@@ -22,10 +22,12 @@ from isletnet.schemas import EXOCRINE, ISLET
 Pixels = NDArray[np.uint8]
 Classes = NDArray[np.uint8]
 SMALLEST_UM = 20.0
-BLUR_UM = 4.0
-# Otsu on a field without islets halves the noise; below this rise of log red over green nothing is stained.
-LOWEST_RED_RISE = 0.25
+BLUR_UM = 1.5
+# Otsu on a field with few islets splits other tissue from the background. A stained islet rises by more than this
+# share of the background's light.
+LOWEST_RISE = 0.33
 EXOCRINE_RISE = 0.035
+SEAM_UM = 12.0
 HALF_NECK_UM = 8.0
 
 FOREST_UM_PER_PX = 4.0
@@ -55,15 +57,17 @@ def classic(pixels: Pixels, um_per_px: float) -> tuple[Classes, NDArray[np.int32
     -------
     Classes, and islets separated by a watershed of the distance transform.
     """
-    light, red, _ = relative_colours(pixels)
     sigma = BLUR_UM / um_per_px
-    red = ndimage.gaussian_filter(red, sigma)
-    light = ndimage.gaussian_filter(light, sigma)
+    colours = log_colours(pixels)
+    red_minus_green = ndimage.gaussian_filter(pixels[..., 0].astype(np.float32) - pixels[..., 1], sigma)
+    background = float(np.median(red_minus_green))
+    lowest = background + LOWEST_RISE * float(np.exp(colours.background_light))
     smallest_px = np.pi * (SMALLEST_UM / 2 / um_per_px) ** 2
-    islets = _without_specks(red > max(float(threshold_otsu(red)), LOWEST_RED_RISE), smallest_px)
+    islets = _without_specks(red_minus_green > max(float(threshold_otsu(red_minus_green)), lowest), smallest_px)
     islets = ndimage.binary_fill_holes(islets)
-    # Unstained tissue is a little redder or darker than the background. The seam around islets is their own blur.
-    seam = ndimage.binary_dilation(islets, iterations=max(1, round(3 * sigma)))
+    red = ndimage.gaussian_filter(colours.red - colours.background_red, 2 * sigma)
+    # Unstained tissue is a little redder than the background. The seam around islets is their own blur.
+    seam = ndimage.binary_dilation(islets, iterations=max(1, round(SEAM_UM / um_per_px)))
     tissue = (red > EXOCRINE_RISE + 3 * _noise(red)) & ~seam
     tissue = ndimage.binary_opening(tissue, iterations=max(1, round(sigma)))
     classes = np.zeros(pixels.shape[:2], dtype=np.uint8)
@@ -109,7 +113,8 @@ class Forest:
         by_class[..., self.classifier.classes_] = probabilities.reshape(*small.shape[:2], -1)
         size = pixels.shape[1::-1]
         full = [
-            np.asarray(Image.fromarray(by_class[..., index]).resize(size, Image.Resampling.BILINEAR)) for index in range(3)
+            np.asarray(Image.fromarray(by_class[..., index]).resize(size, Image.Resampling.BILINEAR))
+            for index in range(3)
         ]
         return np.argmax(np.stack(full), axis=0).astype(np.uint8)
 

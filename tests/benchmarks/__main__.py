@@ -1,0 +1,10 @@
+"""``make bench``: speed and memory first, then accuracy against the classic ways on a few pictures."""
+
+import sys
+
+from tests.benchmarks import compare, speed
+
+sys.stdout.write("## Speed and memory\n\n")
+speed.main([])
+sys.stdout.write("\n## Accuracy\n\n")
+compare.main([])
