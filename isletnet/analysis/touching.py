@@ -142,9 +142,12 @@ def _pieces(mask: NDArray[np.bool_], basins: NDArray[np.int32], step: int) -> ND
 
 
 def _grown(pieces: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Pieces grown over the pixels of the mask that no piece has yet."""
-    cross = ndimage.generate_binary_structure(2, 1)
-    while (missing := mask & (pieces == 0)).any():
-        grown = np.where(missing, ndimage.maximum_filter(pieces, footprint=cross), pieces)
-        pieces = grown.astype(np.int32)
-    return pieces
+    """Pieces grown over the pixels of the connected mask that no piece has yet."""
+    framed = np.pad(pieces, 1)
+    flat, width = framed.ravel(), framed.shape[1]
+    missing = np.flatnonzero(np.pad(mask, 1) & (framed == 0))
+    while missing.size:
+        nearest = flat[missing[:, None] + (-width, -1, 1, width)].max(axis=1)
+        flat[missing] = nearest
+        missing = missing[nearest == 0]
+    return framed[1:-1, 1:-1]

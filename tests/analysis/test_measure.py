@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from isletnet.analysis import shape
 from isletnet.analysis.measure import COLUMNS, measure
 from isletnet.analysis.shape import crofton_perimeter, hulls, moments
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, VOLUME_METHODS, LabelledIslets, Segmentation
 
 
-def disc(shape, row, column, radius):
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
+def disc(size, row, column, radius):
+    y, x = np.mgrid[: size[0], : size[1]].astype(float)
     return (y - row) ** 2 + (x - column) ** 2 <= radius**2
 
 
@@ -46,10 +47,10 @@ def rectangle(width, height, angle):
 
 @pytest.fixture(scope="module")
 def three_islets():
-    shape = (160, 220)
-    islets = np.zeros(shape, np.int32)
-    islets[disc(shape, 40, 45, 30.4)] = 1
-    islets[disc(shape, 100, 120, 40.2) & (np.mgrid[:160, :220][0] > 80)] = 2
+    size = (160, 220)
+    islets = np.zeros(size, np.int32)
+    islets[disc(size, 40, 45, 30.4)] = 1
+    islets[disc(size, 100, 120, 40.2) & (np.mgrid[:160, :220][0] > 80)] = 2
     islets[30:37, 150:190] = 3
     return islets
 
@@ -234,6 +235,15 @@ class TestLaws:
         expected = 1.685 if row["equal_area_diameter_um"] >= 150 else 0.648
         assert row["ieq_ricordi_long"] == row["ieq_ricordi_extended"] == expected
 
+    def test_large_islets_are_measured_in_blocks_of_rows(self, three_islets, monkeypatch):
+        pixels = np.random.default_rng(6).integers(0, 256, (*three_islets.shape, 3), dtype=np.uint8)
+        at_once = measured(three_islets, pixels=pixels)
+        monkeypatch.setattr(shape, "_BLOCK_PX", 150)
+        in_blocks = measured(three_islets, pixels=pixels)
+        for column in COLUMNS:
+            if column.dtype == "float64":
+                np.testing.assert_allclose(in_blocks[column.name], at_once[column.name], err_msg=column.name)
+
 
 class TestSurroundings:
     def test_border(self, three_islets):
@@ -248,14 +258,25 @@ class TestSurroundings:
         islets[10:50, 71:110] = 3
         assert measured(islets)["touches_islet"].tolist() == [True, True, False]
 
-    @pytest.mark.parametrize(("gap_px", "share"), [(0, 0.25), (1, 0.25), (2, 0.0)])
-    def test_exocrine_contact(self, gap_px, share):
-        """Tissue along one side of a square, up to 5 um away: 2.5 px at 2 um/px."""
+    @pytest.mark.parametrize(
+        ("um_per_px", "gap_px", "share"),
+        [
+            (2.0, 0, 0.25),
+            (2.0, 1, 0.25),
+            (2.0, 2, 0.0),
+            (None, 2, 0.25),
+            (None, 3, 0.0),
+            (20.0, 0, 0.25),
+            (20.0, 1, 0.0),
+        ],
+    )
+    def test_exocrine_contact(self, um_per_px, gap_px, share):
+        """Tissue along one side of a square, up to 5 um away: 2.5 px at 2 um/px; 3 px when uncalibrated."""
         islets = np.zeros((80, 120), np.int32)
         islets[20:60, 20:60] = 1
         exocrine = np.zeros(islets.shape, bool)
         exocrine[:, 60 + gap_px : 100] = True
-        found = measured(islets, exocrine=exocrine, um_per_px=2.0)["exocrine_contact_fraction"][0]
+        found = measured(islets, exocrine=exocrine, um_per_px=um_per_px)["exocrine_contact_fraction"][0]
         assert found == pytest.approx(share, abs=0.03)
 
     def test_embedded_islet(self):
