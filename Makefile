@@ -1,5 +1,7 @@
 # What people type. Everything runs in .venv, which the first target that needs it makes from requirements.lock.
 PYTHON ?= python3.11
+# Annotated micrographs to train on beside synthetic ones.
+REAL ?= ../shared/data/real
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -34,8 +36,8 @@ check: $(READY)  ## run the linters, the type check and the import contracts
 bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the classic ways
 	$(BIN)/python -m tests.benchmarks
 
-train: $(READY)  ## train both bundled networks again (hours; see CONTRIBUTING.md)
-	$(BIN)/isletnet train
+train: $(READY)  ## make both bundled networks again (hours; see CONTRIBUTING.md)
+	$(BIN)/isletnet train --work runs --out isletnet/networks/bundled --real $(REAL)
 
 lock: $(READY)  ## pin every dependency again, with hashes; also writes environment.yml
 	$(BIN)/uv pip compile pyproject.toml --all-extras --quiet --upgrade --generate-hashes --no-annotate \

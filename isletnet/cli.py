@@ -256,5 +256,43 @@ def export(
             typer.echo(path)
 
 
+@app.command()
+def train(
+    names: Annotated[
+        list[str] | None, typer.Argument(show_default="all", help="Networks to make, such as islet-unet.")
+    ] = None,
+    work: Annotated[Path, typer.Option(file_okay=False, help="Folder for scenes and checkpoints.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the networks.")] = Path("networks"),
+    real: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Annotated micrographs: images/, labels/, calibration.csv."),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Names joined by commas that one more run must not see and is scored on; repeatable."),
+    ] = None,
+    version: Annotated[str, typer.Option(help="Version of the networks.")] = "1",
+) -> None:
+    """Make networks from seeded synthetic scenes and annotated micrographs (hours; stopped, it goes on there).
+
+    The result is a folder OUT/<name>/<version>/ that `analyse --network` takes.
+    """
+    from isletnet.training.recipes import RECIPES, find_recipe
+    from isletnet.training.workflow import train_network
+
+    with _plain_errors():
+        for recipe in [find_recipe(name) for name in names or RECIPES]:
+            card = train_network(
+                recipe,
+                work,
+                out,
+                real_folder=real,
+                folds=[tuple(group.split(",")) for group in leave_out or ()],
+                version=version,
+                report=lambda line: typer.echo(line, err=True),
+            )
+            typer.echo(card.folder)
+
+
 if __name__ == "__main__":
     app()

@@ -14,6 +14,8 @@ from colour_network import write_colour_network
 from typer.testing import CliRunner, Result
 
 from isletnet.cli import app
+from isletnet.networks.card import Card, read_card
+from isletnet.training.recipes import RECIPES, Recipe
 
 
 def isletnet(*arguments: object) -> Result:
@@ -30,7 +32,7 @@ def test_the_version_is_the_package_s():
 def test_networks_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from isletnet.networks import catalogue
 
-    card = catalogue.read_card(write_colour_network(tmp_path / "colour"))
+    card = read_card(write_colour_network(tmp_path / "colour"))
     monkeypatch.setattr(catalogue, "network_names", lambda: ("colour",))
     monkeypatch.setattr(catalogue, "find_network", lambda name: card)
     assert json.loads(isletnet("networks", "--json").stdout) == [card.content]
@@ -84,3 +86,29 @@ def test_help_answers_at_once_and_loads_nothing_heavy():
     assert "analyse" in done.stdout
     assert not loaded & {"numpy", "pandas", "openvino", "tensorflow", "matplotlib", "pydantic"}
     assert min(durations_s) < 1.0
+
+
+def test_training_hands_its_arguments_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from isletnet.training import workflow
+
+    card = read_card(write_colour_network(tmp_path / "colour"))
+    calls = []
+
+    def record(recipe: Recipe, *paths: Path, **options: object) -> Card:
+        calls.append((recipe.name, paths, options["real_folder"], options["folds"], options["version"]))
+        return card
+
+    monkeypatch.setattr(workflow, "train_network", record)
+    places = ("--work", tmp_path / "work", "--out", tmp_path / "out", "--real", tmp_path)
+    result = isletnet("train", "islet-unet-small", *places, "--leave-out", "a,b", "--leave-out", "c", "--version", "2")
+    assert result.stdout == f"{card.folder}\n"
+    folders = (tmp_path / "work", tmp_path / "out")
+    assert calls == [("islet-unet-small", folders, tmp_path, [("a", "b"), ("c",)], "2")]
+    isletnet("train")
+    assert [call[0] for call in calls[1:]] == list(RECIPES)
+
+
+def test_training_of_an_unknown_network_is_refused():
+    result = isletnet("train", "no-such")
+    assert result.exit_code == 1
+    assert "expected one of islet-unet" in result.stderr
