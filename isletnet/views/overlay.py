@@ -29,6 +29,7 @@ TEXT_RGB = (255, 255, 255)
 _EXOCRINE_CODE = 1
 _FIRST_ISLET_CODE = 2
 _LARGEST_NUMBERED_N = 400
+_SMALLEST_TEXT_PX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,11 @@ def overlay(
     scale = min(1.0, max_side_px / max(pixels.shape[:2]))
     picture, codes = _scaled(pixels, labelled, scale)
     height, width = codes.shape
-    weight = 2 if max(height, width) > 1900 else 1
+    counted = table[table["is_islet"]]
+    diameters_px = 2 * scale * np.sqrt(counted["area_px"].to_numpy(dtype=float) / math.pi)
+    usual_px = float(np.median(diameters_px)) if len(counted) else float(max(height, width))
+    # Lines must not fill what they surround.
+    weight = 0 if usual_px < 24 else 1 if usual_px < 60 or max(height, width) <= 1900 else 2
 
     is_islet = np.ones(labelled.islets_n + _FIRST_ISLET_CODE, dtype=bool)
     is_cut = np.zeros_like(is_islet)
@@ -92,11 +97,11 @@ def overlay(
         edges, is_exocrine, codes.shape, weight + 1
     )
     _paint(picture, casing, CASING_RGB, 0.8)
-    _paint(picture, _band(edges, is_exocrine, codes.shape, weight - 1), EXOCRINE_RGB, 1.0)
+    _paint(picture, _band(edges, is_exocrine, codes.shape, max(0, weight - 1)), EXOCRINE_RGB, 1.0)
     _paint(picture, _band(edges, ~edge_is_islet & ~is_exocrine, codes.shape, weight), SMALL_RGB, 1.0)
     _paint(picture, _band(edges, edge_is_islet & drawn, codes.shape, weight), ISLET_RGB, 1.0)
 
-    _draw_numbers(picture, table[table["is_islet"]], scale)
+    _draw_numbers(picture, counted, scale, size_px=min(max(height, width) / 80, usual_px / 2))
     if um_per_px is not None:
         _draw_scale_bar(picture, um_per_px / scale)
     return picture
@@ -109,8 +114,7 @@ def _scaled(
     classes, islets = labelled.classes, labelled.islets
     if scale < 1.0:
         height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-        reduced = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
-        picture = np.array(reduced)
+        picture = _reduced(pixels, height, width)
         rows = ((np.arange(height) + 0.5) / scale).astype(np.intp).clip(max=pixels.shape[0] - 1)
         columns = ((np.arange(width) + 0.5) / scale).astype(np.intp).clip(max=pixels.shape[1] - 1)
         grid = np.ix_(rows, columns)
@@ -120,6 +124,16 @@ def _scaled(
     codes = (classes == EXOCRINE).astype(np.int32)
     np.copyto(codes, islets + (_FIRST_ISLET_CODE - 1), where=islets > 0)
     return picture, codes
+
+
+def _reduced(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    # Pillow holds a copy of what it reduces, so a large picture goes through it in bands.
+    factor = max(1, min(pixels.shape[0] // height, pixels.shape[1] // width))
+    band = 256 * factor
+    bands = [
+        np.asarray(Image.fromarray(pixels[top : top + band]).reduce(factor)) for top in range(0, len(pixels), band)
+    ]
+    return np.array(Image.fromarray(np.concatenate(bands)).resize((width, height), Image.Resampling.BOX))
 
 
 def _edges(codes: NDArray[np.int32]) -> _Edges:
@@ -218,10 +232,10 @@ def _stamp(picture: NDArray[np.uint8], text: str, left: int, top: int, size_px: 
     region[:] = (mixed * (1 - light) + np.array(TEXT_RGB, dtype=np.float32) * light + 0.5).astype(np.uint8)
 
 
-def _draw_numbers(picture: NDArray[np.uint8], islets: pd.DataFrame, scale: float) -> None:
-    """Number the islets, the largest first, where the number covers no other number."""
+def _draw_numbers(picture: NDArray[np.uint8], islets: pd.DataFrame, scale: float, *, size_px: float) -> None:
+    """Number the islets, the largest first, where the number hides no other number and no small islet."""
     height, width = picture.shape[:2]
-    size_px = max(12, round(max(height, width) / 80))
+    size_px = max(_SMALLEST_TEXT_PX, round(size_px))
     step = max(2, size_px // 4)
     taken = np.zeros((height // step + 1, width // step + 1), dtype=bool)
     largest = islets.nlargest(_LARGEST_NUMBERED_N, "area_px")
@@ -233,6 +247,8 @@ def _draw_numbers(picture: NDArray[np.uint8], islets: pd.DataFrame, scale: float
         text = str(number)
         rim, _ = _text_stamp(text, size_px)
         tall, wide = rim.shape
+        if tall > 2 * radius:
+            continue
         # A number inside a small islet would hide it: it goes to the upper right.
         shift = 0.0 if 2 * radius > 2.2 * wide else 0.75 * radius + 0.55 * wide
         left = int(np.clip(x + shift - wide / 2, 0, max(0, width - wide)))
