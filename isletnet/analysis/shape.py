@@ -54,7 +54,7 @@ def moments(mask: NDArray[np.bool_]) -> Moments:
     xy = sum(float(dx @ dy) for dx, dy in offsets(mask, x, y)) / area_px
     middle, half_range = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     # Rows count downwards, angles upwards.
-    orientation_deg = float(-np.degrees(np.arctan2(2 * xy, xx - yy) / 2))
+    orientation_deg = float(0 - np.degrees(np.arctan2(2 * xy, xx - yy) / 2))
     return Moments(
         centroid_x_px=x,
         centroid_y_px=y,

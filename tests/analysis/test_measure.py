@@ -242,7 +242,7 @@ class TestLaws:
         in_blocks = measured(three_islets, pixels=pixels)
         for column in COLUMNS:
             if column.dtype == "float64":
-                np.testing.assert_allclose(in_blocks[column.name], at_once[column.name], err_msg=column.name)
+                np.testing.assert_allclose(in_blocks[column.name], at_once[column.name], atol=1e-9, err_msg=column.name)
 
 
 class TestSurroundings:
