@@ -118,6 +118,17 @@ class TestCleaning:
         assert (labelled(classes, um_per_px=2.0).classes == EXOCRINE).any()
         assert not (labelled(classes, um_per_px=0.5).classes == EXOCRINE).any()
 
+    @pytest.mark.parametrize(
+        ("um_per_px", "width_px", "stays"),
+        [(2.0, 1, False), (2.0, 2, False), (2.0, 3, True), (0.5, 10, False), (0.5, 12, True)],
+    )
+    def test_band_of_6_um_is_no_rim(self, um_per_px, width_px, stays):
+        classes = np.zeros((60, 80), np.uint8)
+        classes[10:50, 10:50] = ISLET
+        classes[10:50, 50 : 50 + width_px] = EXOCRINE
+        kept = labelled(classes, um_per_px=um_per_px, smallest_particle_um=2.0).classes == EXOCRINE
+        assert kept.any() == stays
+
     def test_exocrine_clump_beside_an_islet_keeps_nearly_all_its_pixels(self):
         classes = drawn((120, 200), (EXOCRINE, 60, 130, 40), (ISLET, 60, 60, 40))
         kept = np.count_nonzero(labelled(classes).classes == EXOCRINE)
@@ -199,6 +210,16 @@ class TestSplitting:
             (y * np.cos(0.4) - x * np.sin(0.4)) / (90 * ratio)
         ) ** 2
         assert labelled(classes <= 1).islets_n == 1
+
+    def test_horseshoe_is_one_islet(self):
+        """Its ends do not see each other, and the way around between them is long but never narrow."""
+        y, x = np.mgrid[-150:151, -150:151].astype(float)
+        distance, angle = np.hypot(y, x), np.arctan2(y, x)
+        classes = (np.abs(distance - 100) <= 20) & (np.abs(angle) < 2.6)
+        for side in (-1, 1):
+            classes |= np.hypot(y - side * 100 * np.sin(2.6), x - 100 * np.cos(2.6)) <= 23 + side
+        assert ndimage.label(classes)[1] == 1
+        assert labelled(classes).islets_n == 1
 
     def test_chain_of_three(self):
         classes = drawn((120, 260), (ISLET, 60, 50, 30), (ISLET, 60, 106, 30), (ISLET, 60, 162, 30))
