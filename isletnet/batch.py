@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import isletnet
 from isletnet import resume
 from isletnet.errors import ParameterError
-from isletnet.schemas import AnalysisParameters, Criterion, SampleParameters, Summary
+from isletnet.schemas import AnalysisParameters, Criterion, QualityWarning, SampleParameters, Summary
 
 if TYPE_CHECKING:
     from isletnet.analysis.pipeline import Analysis
@@ -164,7 +164,25 @@ def _pool(jobs: Sequence[resume.Job], images: Sequence[StoredImage], order: Orde
     }[order.aliquots]
     numbers = [read_numbers(image, aliquot=aliquot) for image, aliquot in zip(images, aliquots, strict=True)]
     name = order.sample.sample_name or (images[0].record.summary.name if len(images) == 1 else order.out.name)
-    return pool(numbers, name=name, parameters=order.parameters, sample=order.sample)
+    pooled = pool(numbers, name=name, parameters=order.parameters, sample=order.sample)
+    return replace(pooled, warnings=pooled.warnings + _twins(images))
+
+
+def _twins(images: Sequence[StoredImage]) -> tuple[QualityWarning, ...]:
+    """Warn of copies: their islets would be counted again and again."""
+    names_of: dict[str, list[str]] = {}
+    for image in images:
+        names_of.setdefault(image.record.provenance.image_sha256, []).append(image.record.image.name)
+    return tuple(
+        QualityWarning(
+            code="same_image_twice",
+            message=f"{', '.join(names)} are copies of one file: its islets count {len(names)} times. Keep one.",
+            severity="severe",
+            evidence={"copies_n": float(len(names))},
+        )
+        for names in names_of.values()
+        if len(names) > 1
+    )
 
 
 def _write(pooled: Summary, images: Sequence[StoredImage], order: Order) -> tuple[Path, ...]:

@@ -79,11 +79,11 @@ def show_networks(cards: Iterable[Card]) -> None:
 def _results(summaries: Sequence[Summary], pooled: Summary) -> Table:
     level = pooled.count.interval.level if pooled.count.interval else None
     caption = None if level is None else f"Below each number its {100 * level:g} % interval."
-    table = Table(title=escape(pooled.name), caption=caption, box=box.SIMPLE)
+    table = Table(title=escape(pooled.name), caption=caption, box=box.SIMPLE, pad_edge=False)
     table.title_justify = table.caption_justify = "left"
     table.add_column("image", overflow="fold")
     for heading in ("islets", f"IEQ\n{pooled.ieq_method}", "purity %\nby area", "islet\nindex", "small\nparticles"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for summary in summaries:
         table.add_row(escape(summary.name), *_cells(summary))
     if len(summaries) > 1:

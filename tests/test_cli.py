@@ -158,6 +158,13 @@ def test_own_criteria_are_judged(images: Path, tmp_path: Path, network: Path):
     assert [entry["passed"] for entry in json.loads(result.stdout)["sample"]["criteria"]] == [True, False]
 
 
+def test_copies_of_one_file_are_told(images: Path, tmp_path: Path, network: Path):
+    (images / "copy.png").write_bytes((images / "two.png").read_bytes())
+    sample = json.loads(analyse(images, tmp_path / "out", network, "--json").stdout)["sample"]
+    told = [warning["message"] for warning in sample["warnings"] if warning["code"] == "same_image_twice"]
+    assert told == ["copy.png, two.png are copies of one file: its islets count 2 times. Keep one."]
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"name": "Purity"}]'])
 def test_criteria_that_are_none_are_refused(images: Path, tmp_path: Path, network: Path, content: str):
     (tmp_path / "criteria.json").write_text(content)
