@@ -54,7 +54,10 @@ class Analysis(ImageResult):
 
 
 def _micrograph(
-    image: bytes | str | Path | NDArray[np.uint8] | Micrograph, name: str | None, um_per_px: float | None, max_pixels: int
+    image: bytes | str | Path | NDArray[np.uint8] | Micrograph,
+    name: str | None,
+    um_per_px: float | None,
+    max_pixels: int,
 ) -> Micrograph:
     if isinstance(image, Micrograph):
         if um_per_px is None:
@@ -71,15 +74,15 @@ def _micrograph(
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or min(pixels.shape[:2]) < 16:
         raise UnsupportedImageError(
-            f"expected an RGB array uint8 (height, width, 3) of at least 16 px a side, got {pixels.dtype} {pixels.shape}",
+            "expected an RGB array uint8 (height, width, 3) of at least 16 px a side, "
+            f"got {pixels.dtype} {pixels.shape}",
             subject=name,
         )
     pixels = np.ascontiguousarray(pixels)
-    source = "guess" if um_per_px is None else "caller"
     return Micrograph(
         name=name or "array",
         pixels=pixels,
-        calibration=Calibration(um_per_px=um_per_px, source=source),
+        calibration=Calibration(um_per_px=um_per_px, source="guess" if um_per_px is None else "caller"),
         sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
         file_format="array",
     )
@@ -92,7 +95,8 @@ def _background_cells(
 
     def cells(first_row: int, first_column: int, rows: int, columns: int) -> NDArray[np.float32]:
         return background.cells(
-            cell_positions(first_row, rows, shape[0] / CELL_PX), cell_positions(first_column, columns, shape[1] / CELL_PX)
+            cell_positions(first_row, rows, shape[0] / CELL_PX),
+            cell_positions(first_column, columns, shape[1] / CELL_PX),
         )
 
     return cells
@@ -129,8 +133,8 @@ def _other_looks(
     if parameters.uncertainty == "networks" and second:
         other = load(second)
         return [(f"{second} {other.identity.version}", look(network=other).classes)]
-    flips = {"flips": [(0,), (1,), (0, 1)], "networks": [(1,)], "none": []}[parameters.uncertainty]
-    names = {(0,): "flipped upside down", (1,): "mirrored", (0, 1): "turned by 180 degrees"}
+    flips: list[tuple[int, ...]] = [(0,), (1,), (0, 1)] if parameters.uncertainty == "flips" else [(1,)]
+    names: dict[tuple[int, ...], str] = {(0,): "flipped upside down", (1,): "mirrored", (0, 1): "turned by 180 degrees"}
     return [(names[axes], look(network=network, axes=axes).classes) for axes in flips]
 
 

@@ -97,7 +97,7 @@ def _weighted_deviation(values: NDArray[np.float64], weight: NDArray[np.float64]
 
 def cell_positions(first: int, count: int, total: float) -> NDArray[np.float64]:
     """Relative centres -1..1 of ``count`` cells from number ``first`` where ``total`` cells span the picture."""
-    return (np.arange(first, first + count) + 0.5) * 2 / total - 1
+    return (np.arange(first, first + count, dtype=np.float64) + 0.5) * (2 / total) - 1
 
 
 def background_log_levels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -164,7 +164,9 @@ def guess_um_per_px(pixels: NDArray[np.uint8]) -> float:
     shrink = min(1.0, 512 / longest)
     small = resample(pixels, shrink)
     log = np.log(small.astype(np.float32) + np.float32(FLOOR_LEVELS))
-    empty = np.repeat(np.repeat(background_log_levels(small), CELL_PX, 0), CELL_PX, 1)[: small.shape[0], : small.shape[1]]
+    empty = np.repeat(np.repeat(background_log_levels(small), CELL_PX, 0), CELL_PX, 1)[
+        : small.shape[0], : small.shape[1]
+    ]
     ratio = log - empty
     red = ndi.binary_opening(ratio[..., 0] - ratio[..., 1] > 0.35, iterations=1)
     labels, islets_n = ndi.label(red)

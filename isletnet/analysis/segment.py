@@ -69,14 +69,17 @@ def _source_range(start: int, end: int, working: int, source: int) -> tuple[int,
 
 
 def _back(
-    probabilities: NDArray[np.uint8], origin: tuple[int, int], source: tuple[int, int, int, int], scale: tuple[float, float]
+    probabilities: NDArray[np.uint8],
+    origin: tuple[int, int],
+    source: tuple[int, int, int, int],
+    scale: tuple[float, float],
 ) -> NDArray[np.uint8]:
     """Interpolate a tile's probabilities onto source rows and columns [r0, r1) x [c0, c1)."""
     r0, r1, c0, c1 = source
-    box = [c0 / scale[1] - origin[1], r0 / scale[0] - origin[0], c1 / scale[1] - origin[1], r1 / scale[0] - origin[0]]
-    height, width = probabilities.shape[:2]
-    box = [float(np.clip(box[0], 0, width)), float(np.clip(box[1], 0, height)), float(np.clip(box[2], 0, width)), float(np.clip(box[3], 0, height))]
-    piece = Image.fromarray(probabilities).resize((c1 - c0, r1 - r0), Image.Resampling.BILINEAR, box=tuple(box))
+    across = np.clip(np.array([c0, c1]) / scale[1] - origin[1], 0, probabilities.shape[1])
+    down = np.clip(np.array([r0, r1]) / scale[0] - origin[0], 0, probabilities.shape[0])
+    box = (float(across[0]), float(down[0]), float(across[1]), float(down[1]))
+    piece = Image.fromarray(probabilities).resize((c1 - c0, r1 - r0), Image.Resampling.BILINEAR, box=box)
     return np.asarray(piece)
 
 

@@ -79,13 +79,16 @@ def read_card(folder: Path) -> Card:
             content=content,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NetworkError(f"expected a readable {CARD_FILE}, got {type(error).__name__}: {error}", subject=str(folder)) from error
+        raise NetworkError(
+            f"expected a readable {CARD_FILE}, got {type(error).__name__}: {error}", subject=str(folder)
+        ) from error
     for name, expected in card.files.items():
         if not (folder / name).is_file():
             raise NetworkError(f"the file {name} is missing; install the network again", subject=card.name)
         found = sha256_of(folder / name)
         if found != expected:
             raise NetworkError(
-                f"{name} has sha256 {found[:12]}..., its card says {expected[:12]}...; install the network again", subject=card.name
+                f"{name} has sha256 {found[:12]}..., its card says {expected[:12]}...; install the network again",
+                subject=card.name,
             )
     return card

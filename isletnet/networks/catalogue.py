@@ -38,7 +38,9 @@ def find_network(name: str, version: str | None = None, root: Path = BUNDLED) ->
     """
     if (Path(name) / CARD_FILE).is_file():
         return read_card(Path(name))
-    versions = {card.parent.name: card.parent for card in root.glob(f"*/*/{CARD_FILE}") if card.parent.parent.name == name}
+    versions = {
+        card.parent.name: card.parent for card in root.glob(f"*/*/{CARD_FILE}") if card.parent.parent.name == name
+    }
     if not versions:
         known = ", ".join(network_names(root)) or "none"
         raise NetworkError(f"expected one of the installed networks ({known}); there is no such network", subject=name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from isletnet.errors import NetworkError
 from isletnet.networks.card import OPENVINO_FILES, WEIGHTS_FILE, Card
@@ -51,11 +51,15 @@ def _has(module: str) -> bool:
 
 def _choose_engine(card: Card, engine: EngineChoice) -> str:
     has_openvino = _has("openvino") and all(name in card.files for name in OPENVINO_FILES)
-    has_gpu = any(os.path.exists(f"/dev/{device}") for device in ("nvidia0", "kfd"))
+    has_gpu = any(Path("/dev", device).exists() for device in ("nvidia0", "kfd"))
     if engine == "openvino" and not has_openvino:
-        raise NetworkError("expected the package openvino and a converted network; choose the engine tensorflow", subject=card.name)
+        raise NetworkError(
+            "expected the package openvino and a converted network; choose the engine tensorflow", subject=card.name
+        )
     if engine == "tensorflow" and not _has("tensorflow"):
-        raise NetworkError("expected the package tensorflow; install isletnet[training] or choose openvino", subject=card.name)
+        raise NetworkError(
+            "expected the package tensorflow; install isletnet[training] or choose openvino", subject=card.name
+        )
     if engine != "auto":
         return engine
     if _has("tensorflow") and (has_gpu or not has_openvino):
@@ -71,10 +75,13 @@ def _choose_precision(card: Card, precision: PrecisionChoice, *, chip_has_bf16: 
     if precision == "bf16" and not allowed:
         measured = "not measured" if shift is None else f"{shift:.4f}"
         raise NetworkError(
-            f"bf16 is allowed where Dice moves by less than {LARGEST_DICE_SHIFT}; here it is {measured}: choose f32", subject=card.name
+            f"bf16 is allowed where Dice moves by less than {LARGEST_DICE_SHIFT}; here it is {measured}: choose f32",
+            subject=card.name,
         )
     if precision == "bf16" and not chip_has_bf16:
-        raise NetworkError("expected a processor with bf16 arithmetic, this one has none: choose f32", subject=card.name)
+        raise NetworkError(
+            "expected a processor with bf16 arithmetic, this one has none: choose f32", subject=card.name
+        )
     if precision == "auto":
         return "bf16" if allowed and chip_has_bf16 else "f32"
     return precision
@@ -131,4 +138,4 @@ def load_network(
     identity = NetworkIdentity(
         name=card.name, version=card.version, weights_sha256=card.weights_sha256, engine=chosen, precision=used
     )
-    return Network(card=card, identity=identity, run=cast("Runner", run))
+    return Network(card=card, identity=identity, run=run)

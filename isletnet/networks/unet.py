@@ -110,14 +110,12 @@ def serving_function(core: keras.Model) -> Any:
         255 is certain.
     """
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([1, None, None, 3], tf.uint8, name="rgb"),
-            tf.TensorSpec([1, None, None, 3], tf.float32, name="log_background"),
-        ]
-    )
     def serve(rgb: tf.Tensor, log_background: tf.Tensor) -> tf.Tensor:
         probability = tf.nn.softmax(core(features(rgb, log_background), training=False))
         return tf.cast(tf.round(probability * 255.0), tf.uint8)
 
-    return serve
+    signature = [
+        tf.TensorSpec([1, None, None, 3], tf.uint8, name="rgb"),
+        tf.TensorSpec([1, None, None, 3], tf.float32, name="log_background"),
+    ]
+    return tf.function(serve, input_signature=signature)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _curve(rng: np.random.Generator, shape: tuple[int, int], length_px: float, bend: float) -> list[tuple[float, float]]:
+def _curve(
+    rng: np.random.Generator, shape: tuple[int, int], length_px: float, bend: float
+) -> list[tuple[float, float]]:
     """Walk a smooth random line across the picture."""
     steps_n = max(int(length_px / 6), 4)
     turn = np.cumsum(rng.normal(0, bend, steps_n)) * 0.3
@@ -27,7 +29,7 @@ def _stroke(shape: tuple[int, int], points: list[tuple[float, float]], width_px:
     canvas = Image.new("L", (shape[1], shape[0]))
     draw = ImageDraw.Draw(canvas)
     draw.line(points, fill=255, width=max(1, round(width_px)), joint="curve")
-    return np.asarray(canvas, dtype=np.float32) / 255
+    return np.asarray(np.asarray(canvas, dtype=np.float32) / 255, dtype=np.float32)
 
 
 def shadows(rng: np.random.Generator, shape: tuple[int, int], um_per_px: float, strength: float) -> NDArray[np.float32]:
@@ -44,7 +46,12 @@ def shadows(rng: np.random.Generator, shape: tuple[int, int], um_per_px: float, 
         spot = _disc(shape, rng.uniform(0, shape[0]), rng.uniform(0, shape[1]), rng.uniform(15, 90) / um_per_px)
         grey -= strength * rng.uniform(0.3, 1.8) * blur(spot, rng.uniform(8, 35) / um_per_px)
     if rng.random() < 0.5:
-        grey += strength * 0.3 * texture(rng, shape, (6 / um_per_px, 14 / um_per_px)) * (smooth_noise(rng, shape, 150 / um_per_px) > 0.3)
+        grey += (
+            strength
+            * 0.3
+            * texture(rng, shape, (6 / um_per_px, 14 / um_per_px))
+            * (smooth_noise(rng, shape, 150 / um_per_px) > 0.3)
+        )
     colour = 1 + rng.normal(0, 0.22, 3)
     return np.asarray(grey[..., None] * colour.astype(np.float32), dtype=np.float32)
 
@@ -55,7 +62,9 @@ def _disc(shape: tuple[int, int], row: float, column: float, radius_px: float) -
     return np.asarray(np.clip(radius_px - distance + 0.5, 0, 1), dtype=np.float32)
 
 
-def bubble(rng: np.random.Generator, shape: tuple[int, int], um_per_px: float, *, dark_field: bool) -> NDArray[np.float32]:
+def bubble(
+    rng: np.random.Generator, shape: tuple[int, int], um_per_px: float, *, dark_field: bool
+) -> NDArray[np.float32]:
     """An air bubble: a dark ring around a bright core (bright ring on a dark field), grey log gain ``(height, width)``."""
     radius_px = np.exp(rng.uniform(np.log(25), np.log(500))) / um_per_px
     row, column = rng.uniform(-0.1, 1.1) * shape[0], rng.uniform(-0.1, 1.1) * shape[1]
@@ -91,4 +100,4 @@ def fibres_and_dust(rng: np.random.Generator, shape: tuple[int, int], um_per_px:
         speck = _disc(shape, row, column, rng.uniform(1.5, 9) / um_per_px)
         tint = 1 + rng.normal(0, 0.15, 3).astype(np.float32)
         gain += speck[..., None] * tint * np.float32(rng.uniform(-0.9, 0.6))
-    return gain
+    return np.asarray(gain, dtype=np.float32)

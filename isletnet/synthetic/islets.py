@@ -39,7 +39,9 @@ def draw_diameters_um(rng: np.random.Generator, islets_n: int) -> NDArray[np.flo
     return np.minimum(WEIBULL_CUT_UM + WEIBULL_SCALE_UM * rng.weibull(WEIBULL_SHAPE, islets_n), 600.0)
 
 
-def _lumps(rng: np.random.Generator, shape: IsletShape, semi_px: NDArray[np.float64], um_per_px: float) -> NDArray[np.float64]:
+def _lumps(
+    rng: np.random.Generator, shape: IsletShape, semi_px: NDArray[np.float64], um_per_px: float
+) -> NDArray[np.float64]:
     """Rows of x, y, z, radius_x, radius_y, radius_z in px: the main body first."""
     mean_px = float(np.sqrt(semi_px[0] * semi_px[1]))
     body = [[0.0, 0.0, 0.0, *semi_px]]

@@ -45,7 +45,9 @@ def background_levels(rng: np.random.Generator, light: Light) -> NDArray[np.floa
     """Mean grey levels of the empty field, RGB."""
     if light == "yellow":
         red = rng.uniform(140, 228)
-        return np.array([red, red * rng.uniform(0.82, 1.08), rng.uniform(0, 6) if rng.random() < 0.75 else rng.uniform(5, 70)])
+        return np.array(
+            [red, red * rng.uniform(0.82, 1.08), rng.uniform(0, 6) if rng.random() < 0.75 else rng.uniform(5, 70)]
+        )
     if light == "white":
         return rng.uniform(130, 235) * rng.uniform(0.85, 1.08, 3)
     if light == "blue":
@@ -87,7 +89,9 @@ def exocrine_tint(rng: np.random.Generator, light: Light) -> Tint:
     return Tint(glow=glow, glow_um=rng.uniform(8, 25), absorb=absorb, absorb_um=rng.uniform(20, 60))
 
 
-def illumination(rng: np.random.Generator, shape: tuple[int, int], light: Light, um_per_px: float) -> NDArray[np.float32]:
+def illumination(
+    rng: np.random.Generator, shape: tuple[int, int], light: Light, um_per_px: float
+) -> NDArray[np.float32]:
     """Log gain of the empty field, ``(height, width, 3)``: gradient, vignette, colour drift."""
     y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j].astype(np.float32)
     strength = rng.uniform(0, 0.12) if rng.random() < 0.8 else rng.uniform(0.1, 0.35)

@@ -59,7 +59,9 @@ class _Dish:
     exocrine_strength: NDArray[np.float32]
 
 
-def _window(solid: Solid, row: int, column: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+def _window(
+    solid: Solid, row: int, column: int, shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
     """Slices into the picture and into the solid for a centre at (row, column)."""
     height, width = solid.thickness_um.shape
     top, left = row + solid.top_px, column + solid.left_px
@@ -71,7 +73,11 @@ def _window(solid: Solid, row: int, column: int, shape: tuple[int, int]) -> tupl
 
 
 def _place(
-    rng: np.random.Generator, islets: NDArray[np.int32], solid: Solid, anchors: list[tuple[int, int, float]], touch: float
+    rng: np.random.Generator,
+    islets: NDArray[np.int32],
+    solid: Solid,
+    anchors: list[tuple[int, int, float]],
+    touch: float,
 ) -> tuple[int, int] | None:
     """Find a free place, sometimes right beside an islet that is there already."""
     height, width = islets.shape
@@ -95,7 +101,9 @@ def _place(
     return None
 
 
-def _sow_islets(rng: np.random.Generator, dish: _Dish, um_per_px: float, islets_n: int, touch: float) -> list[TrueIslet]:
+def _sow_islets(
+    rng: np.random.Generator, dish: _Dish, um_per_px: float, islets_n: int, touch: float
+) -> list[TrueIslet]:
     shape = cast("tuple[int, int]", dish.islets.shape)
     diameters_um = draw_diameters_um(rng, islets_n)
     small = rng.random(islets_n) < 0.22
@@ -125,7 +133,11 @@ def _sow_islets(rng: np.random.Generator, dish: _Dish, um_per_px: float, islets_
         dish.strength[there][free] = strength
         grown.append(
             TrueIslet(
-                number=number, volume_um3=solid.volume_um3, area_px=int(free.sum()), shape=solid.shape, stain_strength=strength
+                number=number,
+                volume_um3=solid.volume_um3,
+                area_px=int(free.sum()),
+                shape=solid.shape,
+                stain_strength=strength,
             )
         )
     return grown
@@ -153,7 +165,9 @@ def _sow_exocrine(rng: np.random.Generator, dish: _Dish, um_per_px: float, clump
         thickness_um = solid.thickness_um[here]
         dish.exocrine_um[there] = np.maximum(dish.exocrine_um[there], thickness_um)
         strength = float(np.clip(rng.normal(contrast, 0.25), 0.35, 1.6))
-        np.maximum(dish.exocrine_strength[there], (thickness_um > 0) * np.float32(strength), out=dish.exocrine_strength[there])
+        np.maximum(
+            dish.exocrine_strength[there], (thickness_um > 0) * np.float32(strength), out=dish.exocrine_strength[there]
+        )
 
 
 def _true_classes(dish: _Dish, visible: NDArray[np.bool_], um_per_px: float) -> NDArray[np.uint8]:
@@ -214,7 +228,13 @@ def make_scene(
     classes = _true_classes(dish, visible, um_per_px)
     pixels = _photograph(rng, ratio, um_per_px, light)
     return Scene(
-        seed=seed, um_per_px=um_per_px, light=light, pixels=pixels, classes=classes, islets=dish.islets, truth=tuple(truth)
+        seed=seed,
+        um_per_px=um_per_px,
+        light=light,
+        pixels=pixels,
+        classes=classes,
+        islets=dish.islets,
+        truth=tuple(truth),
     )
 
 

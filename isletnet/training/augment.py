@@ -67,7 +67,9 @@ def warped_crop(
     size = (side_px, side_px)
 
     def warp(array: NDArray[np.float32], order: int) -> NDArray[np.float32]:
-        return np.asarray(ndi.affine_transform(array, matrix, offset, size, order=order, mode="reflect", prefilter=False))
+        return np.asarray(
+            ndi.affine_transform(array, matrix, offset, size, order=order, mode="reflect", prefilter=False)
+        )
 
     new_levels = np.stack([warp(levels[..., c], 1) for c in range(3)], axis=-1)
     new_background = np.stack([warp(background[..., c], 0) for c in range(3)], axis=-1)
@@ -101,7 +103,9 @@ def colour(
     ratio = levels - background
     if strength > 0:
         # Stain strength: absorption in green and blue, little in red.
-        ratio = ratio * (1 + strength * np.array([0.15, 0.2, 0.2], np.float32) * rng.standard_normal(3).astype(np.float32))
+        ratio = ratio * (
+            1 + strength * np.array([0.15, 0.2, 0.2], np.float32) * rng.standard_normal(3).astype(np.float32)
+        )
         # An estimate of the background that is somewhat off, with a slope.
         slope = np.linspace(-1, 1, levels.shape[0], dtype=np.float32)
         tilt = rng.normal(0, 0.012 * strength, (2, 3)).astype(np.float32)

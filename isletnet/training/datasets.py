@@ -73,7 +73,8 @@ def synthetic_bank(
             with ProcessPoolExecutor(workers) as pool:
                 made = list(pool.map(_scene, [(seed, working_um_per_px) for seed in chunk], chunksize=5))
             partial = shard.with_suffix(".part.npz")
-            np.savez(partial, **{key: np.stack([m[i] for m in made]) for i, key in enumerate(("pixels", "labels", "log"))})
+            pixels, labels, log = (np.stack(arrays) for arrays in zip(*made, strict=True))
+            np.savez(partial, pixels=pixels, labels=labels, log=log)
             partial.rename(shard)
         with np.load(shard) as arrays:
             pixels, labels, log = arrays["pixels"], arrays["labels"], arrays["log"]

@@ -41,7 +41,13 @@ class FitPlan:
     checkpoint_steps: int = 250
 
 
-def _crop(rng: np.random.Generator, plan: FitPlan, synthetic: Sequence[TrainingPicture], real: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]], weights: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def _crop(
+    rng: np.random.Generator,
+    plan: FitPlan,
+    synthetic: Sequence[TrainingPicture],
+    real: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]],
+    weights: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     if real and rng.random() < plan.real_fraction:
         levels, background, labels = warped_crop(rng, *real[int(rng.choice(len(real), p=weights))], plan.side_px)
     else:
@@ -49,18 +55,23 @@ def _crop(rng: np.random.Generator, plan: FitPlan, synthetic: Sequence[TrainingP
     return colour(rng, levels, background), labels
 
 
-def _batches(plan: FitPlan, synthetic: Sequence[TrainingPicture], real: Sequence[TrainingPicture], first_step: int) -> Queue[Batch]:
+def _batches(
+    plan: FitPlan, synthetic: Sequence[TrainingPicture], real: Sequence[TrainingPicture], first_step: int
+) -> Queue[Batch | Exception]:
     """Fill a queue from a thread; the crops of a step depend on the seed and the step alone."""
-    queue: Queue[Batch] = Queue(maxsize=4)
+    queue: Queue[Batch | Exception] = Queue(maxsize=4)
     logs = [(*log_picture(p), p.labels) for p in real]
     # A picture with several kinds of tissue teaches more than one with a single islet.
     shares = np.array([2.0 if (p.labels == 2).any() else 1.0 for p in real])
 
     def work() -> None:
-        for step in range(first_step, plan.steps):
-            rng = np.random.default_rng([plan.seed, step])
-            crops = [_crop(rng, plan, synthetic, logs, shares / shares.sum()) for _ in range(plan.batch)]
-            queue.put((np.stack([c[0] for c in crops]), np.stack([c[1] for c in crops])))
+        try:
+            for step in range(first_step, plan.steps):
+                rng = np.random.default_rng([plan.seed, step])
+                crops = [_crop(rng, plan, synthetic, logs, shares / shares.sum()) for _ in range(plan.batch)]
+                queue.put((np.stack([c[0] for c in crops]), np.stack([c[1] for c in crops])))
+        except Exception as error:  # noqa: BLE001 (handed to the thread that trains, which raises it)
+            queue.put(error)
 
     threading.Thread(target=work, daemon=True).start()
     return queue
@@ -137,7 +148,11 @@ def fit(
     if start_from is not None:
         core.load_weights(start_from)
     schedule = keras.optimizers.schedules.CosineDecay(
-        plan.learning_rate / 20, plan.steps, alpha=0.01, warmup_target=plan.learning_rate, warmup_steps=min(200, plan.steps // 10)
+        plan.learning_rate / 20,
+        plan.steps,
+        alpha=0.01,
+        warmup_target=plan.learning_rate,
+        warmup_steps=min(200, plan.steps // 10),
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-4, clipnorm=5.0, use_ema=True, ema_momentum=0.995)
     optimizer.build(core.trainable_variables)
@@ -147,22 +162,24 @@ def fit(
         checkpoint.restore(manager.latest_checkpoint)
     first_step = int(checkpoint.step)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, None, FEATURES_N], tf.float32),
-            tf.TensorSpec([None, None, None], tf.uint8),
-        ]
-    )
-    def train_step(inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def step_eagerly(inputs: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = segmentation_loss(labels, core(inputs, training=True))
         optimizer.apply(tape.gradient(loss, core.trainable_variables), core.trainable_variables)
         return loss
 
+    signature = [
+        tf.TensorSpec([None, None, None, FEATURES_N], tf.float32),
+        tf.TensorSpec([None, None, None], tf.uint8),
+    ]
+    train_step = tf.function(step_eagerly, input_signature=signature)
     queue = _batches(plan, synthetic, real, first_step)
     losses: list[float] = []
     for step in range(first_step, plan.steps):
-        inputs, labels = queue.get()
+        batch = queue.get()
+        if isinstance(batch, Exception):
+            raise batch
+        inputs, labels = batch
         losses.append(float(train_step(inputs, labels)))
         if (step + 1) % 50 == 0:
             line = {"step": step + 1, "of": plan.steps, "loss": round(float(np.mean(losses[-50:])), 4)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isletnet.errors import ParameterError
 from isletnet.training.fit import FitPlan
@@ -35,13 +35,13 @@ def _recipe(
     steps: tuple[int, int],
     second_opinion: str | None = None,
 ) -> Recipe:
-    shared = {"widths": widths, "stem_width": 8, "convolutions": 2}
+    base = FitPlan(widths=widths, stem_width=8, convolutions=2, steps=steps[0], learning_rate=2e-3, seed=1)
     return Recipe(
         name=name,
         working_um_per_px=um_per_px,
         scenes_n=scenes_n,
-        base=FitPlan(**shared, steps=steps[0], learning_rate=2e-3, seed=1),
-        tune=FitPlan(**shared, steps=steps[1], learning_rate=8e-4, real_fraction=0.5, seed=2),
+        base=base,
+        tune=replace(base, steps=steps[1], learning_rate=8e-4, real_fraction=0.5, seed=2),
         second_opinion=second_opinion,
     )
 

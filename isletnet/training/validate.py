@@ -26,7 +26,7 @@ def predict_classes(run: Runner, picture: TrainingPicture) -> NDArray[np.uint8]:
     height, width = picture.labels.shape
     pads = ((0, -height % CELL_PX), (0, -width % CELL_PX), (0, 0))
     probabilities = run(np.pad(picture.pixels, pads, mode="edge"), picture.log_background)
-    return np.argmax(probabilities[:height, :width], axis=-1).astype(np.uint8)
+    return np.asarray(np.argmax(probabilities[:height, :width], axis=-1), dtype=np.uint8)
 
 
 def class_scores(run: Runner, pictures: Sequence[TrainingPicture]) -> dict[str, Any]:
@@ -52,7 +52,9 @@ def class_scores(run: Runner, pictures: Sequence[TrainingPicture]) -> dict[str, 
         found = predict_classes(run, picture)
         partial = bool((picture.labels == NOT_ISLET).any())
         truth = np.where(picture.labels == NOT_ISLET, 0, picture.labels).astype(np.uint8)
-        confusion = confusion_matrix(np.where(found == EXOCRINE, 0, found).astype(np.uint8) if partial else found, truth)
+        confusion = confusion_matrix(
+            np.where(found == EXOCRINE, 0, found).astype(np.uint8) if partial else found, truth
+        )
         islets_only += confusion
         if not partial:
             pooled += confusion

@@ -160,7 +160,9 @@ def train_network(
         run = OpenvinoRunner(graph / "network.xml", precision=precision)
         scores[precision] = {"synthetic": class_scores(run, unseen), "real_seen": class_scores(run, real)}
     if "bf16" in scores:
-        shift = max(largest_dice_shift(scores["f32"][kind], scores["bf16"][kind]) for kind in ("synthetic", "real_seen"))
+        shift = max(
+            largest_dice_shift(scores["f32"][kind], scores["bf16"][kind]) for kind in ("synthetic", "real_seen")
+        )
     synthetic = {key: value for key, value in scores["f32"]["synthetic"].items() if key != "per_picture"}
     held_out = _joined(rows)
     seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + recipe.scenes_n)
