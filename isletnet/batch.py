@@ -97,7 +97,7 @@ def analyse_files(jobs: Sequence[resume.Job], order: Order, follow: Follow = ite
     ExportError
         A file for all of them cannot be written.
     """
-    from isletnet.analysis.preparation import check_sample
+    from isletnet.analysis.summary.preparation import check_sample
     from isletnet.exports.folder import read_image, write_image
 
     check_sample(order.sample)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 BACKGROUND, ISLET, EXOCRINE = 0, 1, 2
 CLASS_NAMES = ("background", "islet", "exocrine")
 
+# What the networks and the preparation of their input agree on: the side of a cell of the background grid (and the
+# multiple of a tile's sides), and the grey levels added before a logarithm, about the noise of a dark frame at 8 bit.
+CELL_PX = 16
+FLOOR_LEVELS = 6.0
+
 # The sphere of 150 um diameter: 1 islet equivalent (Ricordi 1990).
 IEQ_UM3 = 1_767_145.867644259
 SMALLEST_ISLET_UM = 50.0

@@ -16,8 +16,8 @@ from PIL import Image
 from scipy import ndimage
 
 from isletnet.analysis.measure import measure
-from isletnet.analysis.pooling import numbers_of
 from isletnet.analysis.summarise import pool, summarise_image
+from isletnet.analysis.summary.pooling import numbers_of
 from isletnet.schemas import (
     EXOCRINE,
     IEQ_METHODS,

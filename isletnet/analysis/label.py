@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from isletnet.analysis.distance import dilated
-from isletnet.analysis.touching import lobes
+from isletnet.analysis.shapes.distance import dilated
+from isletnet.analysis.shapes.touching import lobes
 from isletnet.errors import ParameterError
 from isletnet.schemas import BACKGROUND, EXOCRINE, ISLET, LabelledIslets
 
@@ -34,7 +34,7 @@ def label(
     circle of ``smallest_particle_um`` go to the class around them (islet specks to exocrine tissue where that is
     most of their surroundings, everything else to background); holes are filled that are no larger than
     `LARGEST_HOLE_FRACTION` of the islet around them, with whatever lies in them; islets that touch at a clear
-    neck are split (see `isletnet.analysis.touching`). A split changes ids only, never classes, so a pixel has an
+    neck are split (see `isletnet.analysis.shapes.touching`). A split changes ids only, never classes, so a pixel has an
     id exactly where its class is islet. Islets are 4-connected.
 
     Parameters

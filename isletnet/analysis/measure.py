@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from isletnet.analysis import volume
-from isletnet.analysis.distance import dilated, half_heights
-from isletnet.analysis.shape import crofton_perimeter, hulls, moments, row_blocks
+from isletnet.analysis.shapes.distance import dilated, half_heights
+from isletnet.analysis.shapes.shape import crofton_perimeter, hulls, moments, row_blocks
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, VOLUME_METHODS, LabelledIslets, Segmentation
 

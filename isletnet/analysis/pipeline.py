@@ -15,13 +15,15 @@ from isletnet.analysis import decode as decoding
 from isletnet.analysis import quality
 from isletnet.analysis.disagreement import disagreement
 from isletnet.analysis.label import label
-from isletnet.analysis.measure import exocrine_volume_um3, measure
-from isletnet.analysis.preprocess import CELL_PX, Background, cell_positions, estimate_background, guess_um_per_px
+from isletnet.analysis.measure import measure
+from isletnet.analysis.preprocess import Background, cell_positions, estimate_background, guess_um_per_px
 from isletnet.analysis.segment import segment
+from isletnet.analysis.shapes.exocrine import exocrine_volume_um3
 from isletnet.analysis.summarise import summarise_image
 from isletnet.errors import UnsupportedImageError
 from isletnet.networks.model import Network, load_network
 from isletnet.schemas import (
+    CELL_PX,
     AnalysisParameters,
     Calibration,
     Disagreement,

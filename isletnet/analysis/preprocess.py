@@ -14,13 +14,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage as ndi
 
+from isletnet.schemas import CELL_PX, FLOOR_LEVELS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Side of a cell of the background grid, and the multiple that the sides of a network's input must have.
-CELL_PX = 16
-# Grey levels added before a logarithm: about the noise of a dark camera frame at 8 bit.
-FLOOR_LEVELS = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

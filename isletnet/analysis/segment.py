@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from isletnet.schemas import BACKGROUND, EXOCRINE, ISLET, Segmentation
+from isletnet.schemas import BACKGROUND, CELL_PX, EXOCRINE, ISLET, Segmentation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # The side of what one run of the network decides, and how far it looks beyond it (at the working scale).
 TILE_PX = 2048
 HALO_PX = 128
-CELL_PX = 16
 
 
 class Predictor(Protocol):

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from isletnet.analysis import estimates, integrity, pooling, preparation
-from isletnet.analysis.flat import flat_row, to_dict
-from isletnet.analysis.pooling import ImageNumbers, Particles, image_numbers, numbers_of
-from isletnet.analysis.preparation import criteria_quantities
-from isletnet.analysis.weibull import fit_weibull
+from isletnet.analysis.summary import estimates, integrity, pooling, preparation
+from isletnet.analysis.summary.flat import flat_row, to_dict
+from isletnet.analysis.summary.pooling import ImageNumbers, Particles, image_numbers, numbers_of
+from isletnet.analysis.summary.preparation import criteria_quantities
+from isletnet.analysis.summary.weibull import fit_weibull
 from isletnet.errors import ParameterError
 from isletnet.schemas import (
     IEQ_METHODS,

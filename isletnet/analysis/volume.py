@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from isletnet.analysis.shape import offsets
+from isletnet.analysis.shapes.shape import offsets
 from isletnet.errors import ParameterError
 from isletnet.schemas import IEQ_UM3
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from isletnet.analysis.distance import HalfHeights
-    from isletnet.analysis.shape import Moments
+    from isletnet.analysis.shapes.distance import HalfHeights
+    from isletnet.analysis.shapes.shape import Moments
 
     Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def revolution(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) -
     mask
         Boolean ``(height, width)``.
     ellipse
-        Its `isletnet.analysis.shape.moments`.
+        Its `isletnet.analysis.shapes.shape.moments`.
     um_per_px
         Pixel size.
 
@@ -101,7 +101,7 @@ def nucleator(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) ->
     mask
         Boolean ``(height, width)``.
     ellipse
-        Its `isletnet.analysis.shape.moments`.
+        Its `isletnet.analysis.shapes.shape.moments`.
     um_per_px
         Pixel size.
 
@@ -123,7 +123,7 @@ def vext(heights: HalfHeights, *, um_per_px: float) -> float:
     Parameters
     ----------
     heights
-        From `isletnet.analysis.distance.half_heights`.
+        From `isletnet.analysis.shapes.distance.half_heights`.
     um_per_px
         Pixel size.
 
@@ -141,7 +141,7 @@ def vmod(heights: HalfHeights, *, um_per_px: float) -> float:
     Parameters
     ----------
     heights
-        From `isletnet.analysis.distance.half_heights`.
+        From `isletnet.analysis.shapes.distance.half_heights`.
     um_per_px
         Pixel size; heights are in um before the logarithm.
 

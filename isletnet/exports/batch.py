@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from isletnet.analysis.flat import flat_row
+from isletnet.analysis.summary.flat import flat_row
 from isletnet.exports.folder import csv_bytes, write_atomically
 from isletnet.exports.pdf import report_pdf
 from isletnet.exports.samples import Sample

@@ -18,7 +18,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from isletnet.analysis.measure import COLUMNS
-from isletnet.analysis.pooling import ImageNumbers, image_numbers
+from isletnet.analysis.summary.pooling import ImageNumbers, image_numbers
 from isletnet.errors import ExportError
 from isletnet.exports.labels import classes_tiff, islets_tiff
 from isletnet.exports.records import from_plain, to_json

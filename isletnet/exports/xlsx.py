@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-from isletnet.analysis.flat import flat_row
+from isletnet.analysis.summary.flat import flat_row
 from isletnet.exports.folder import StoredImage, read_table
 from isletnet.exports.records import to_plain
 from isletnet.exports.samples import Sample

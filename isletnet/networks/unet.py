@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from isletnet.schemas import CELL_PX, FLOOR_LEVELS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Grey levels added before a logarithm: about the noise of a dark camera frame at 8 bit.
-FLOOR_LEVELS = 6.0
 FEATURES_N = 5
-# Side of one cell of the background grid, and the multiple that a tile's sides must have.
-CELL_PX = 16
 
 
 def features(rgb: tf.Tensor, log_background: tf.Tensor) -> tf.Tensor:

@@ -65,7 +65,7 @@ def _disc(shape: tuple[int, int], row: float, column: float, radius_px: float) -
 def bubble(
     rng: np.random.Generator, shape: tuple[int, int], um_per_px: float, *, dark_field: bool
 ) -> NDArray[np.float32]:
-    """An air bubble: a dark ring around a bright core (bright ring on a dark field), grey log gain ``(height, width)``."""
+    """An air bubble: a dark ring around a bright core ; reversed on a dark field. Grey log gain ``(h, w)``."""
     radius_px = np.exp(rng.uniform(np.log(25), np.log(500))) / um_per_px
     row, column = rng.uniform(-0.1, 1.1) * shape[0], rng.uniform(-0.1, 1.1) * shape[1]
     y, x = np.ogrid[: shape[0], : shape[1]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage as ndi
 
-from isletnet.analysis.preprocess import CELL_PX, FLOOR_LEVELS
+from isletnet.schemas import CELL_PX, FLOOR_LEVELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

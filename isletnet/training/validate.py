@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isletnet.analysis.preprocess import CELL_PX
 from isletnet.evaluation.segmentation import confusion_matrix, islet_parts, pixel_scores
-from isletnet.schemas import EXOCRINE, ISLET
+from isletnet.schemas import CELL_PX, EXOCRINE, ISLET
 from isletnet.training.datasets import NOT_ISLET
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from isletnet.analysis import shape
 from isletnet.analysis.measure import COLUMNS, measure
-from isletnet.analysis.shape import crofton_perimeter, hulls, moments
+from isletnet.analysis.shapes import shape
+from isletnet.analysis.shapes.shape import crofton_perimeter, hulls, moments
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, VOLUME_METHODS, LabelledIslets, Segmentation
 

@@ -6,14 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isletnet.analysis.preprocess import (
-    CELL_PX,
-    FLOOR_LEVELS,
     background_log_levels,
     cell_positions,
     estimate_background,
     guess_um_per_px,
     resample,
 )
+from isletnet.schemas import CELL_PX, FLOOR_LEVELS
 
 
 def draw_dish(levels: tuple[float, float, float], islet: tuple[float, float, float], share: float) -> np.ndarray:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from isletnet.analysis.segment import CELL_PX, _source_range, _spans, segment
-from isletnet.schemas import EXOCRINE, ISLET
+from isletnet.analysis.segment import _source_range, _spans, segment
+from isletnet.schemas import CELL_PX, EXOCRINE, ISLET
 
 
 def colour_predictor(rgb: np.ndarray, log_background: np.ndarray) -> np.ndarray:
@@ -25,7 +25,9 @@ def no_background(first_row: int, first_column: int, rows: int, columns: int) ->
 
 def noise_picture(height: int, width: int, seed: int = 3) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return np.clip(ndi.gaussian_filter(rng.normal(0, 900, (height, width, 3)), (6, 6, 0)) + 120, 0, 255).astype(np.uint8)
+    return np.clip(ndi.gaussian_filter(rng.normal(0, 900, (height, width, 3)), (6, 6, 0)) + 120, 0, 255).astype(
+        np.uint8
+    )
 
 
 @given(st.integers(1, 3000), st.sampled_from([256, 512, 2048]), st.sampled_from([0, 64, 128]))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from islet_tables import CUT_UM, SCALE_UM, SHAPE, numbers, published_sizes_um
 from scipy import integrate
 
-from isletnet.analysis.sampling import (
+from isletnet.analysis.summarise import pool
+from isletnet.analysis.summary.sampling import (
     compound_poisson_cv,
     count_interval,
     error_interval,
@@ -21,8 +22,7 @@ from isletnet.analysis.sampling import (
     relative_interval,
     share_interval,
 )
-from isletnet.analysis.summarise import pool
-from isletnet.analysis.weibull import fit_weibull
+from isletnet.analysis.summary.weibull import fit_weibull
 from isletnet.errors import ParameterError
 from isletnet.schemas import AnalysisParameters, Disagreement, Interval
 

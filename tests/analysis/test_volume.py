@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from isletnet.analysis import volume
-from isletnet.analysis.distance import RADIUS_LIMIT_PX, dilated, half_heights, squared_distances, thinning_step
-from isletnet.analysis.shape import Moments, moments
+from isletnet.analysis.shapes.distance import RADIUS_LIMIT_PX, dilated, half_heights, squared_distances, thinning_step
+from isletnet.analysis.shapes.shape import Moments, moments
 from isletnet.errors import ParameterError
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from sample_results import drawn_result, empty_result, real_result
 
 from isletnet.analysis.decode import decode
-from isletnet.analysis.pooling import numbers_of
+from isletnet.analysis.summary.pooling import numbers_of
 from isletnet.errors import ExportError
 from isletnet.exports.folder import (
     StoredImage,

@@ -96,7 +96,7 @@ def test_smooth_noise_has_its_deviation_and_scale(scale_px) -> None:
 
 
 def test_islets_differ_from_their_surroundings_in_colour() -> None:
-    for seed in (8, 40, 44):
+    for seed in (8, 42, 43):
         scene = make_scene(seed, (400, 400), light="yellow")
         islet = scene.classes == ISLET
         ring = ndi.binary_dilation(islet, iterations=25) & ~ndi.binary_dilation(islet, iterations=10)

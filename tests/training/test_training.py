@@ -77,15 +77,15 @@ def test_unannotated_exocrine_is_not_punished() -> None:
 def test_a_stopped_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     picture = drawn_picture()
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(line: str) -> None:
-        raise Stop
+        raise StopError
 
     # Killed at step 50, two steps after its last checkpoint.
     plan = replace(TINY, steps=55)
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fit(plan, tmp_path / "killed", [picture], [picture], report=stop)
     resumed = fit(plan, tmp_path / "killed", [picture], [picture])
     unbroken = fit(plan, tmp_path / "unbroken", [picture], [picture])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isletnet.analysis.integrity import CLASS_BOUNDS_UM
+from isletnet.analysis.summary.integrity import CLASS_BOUNDS_UM
 from isletnet.schemas import Estimate, Preparation, Summary
 
 Value = str | int | float | None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from isletnet.analysis.sampling import estimate
+from isletnet.analysis.summary.sampling import estimate
 from isletnet.errors import ParameterError
 from isletnet.schemas import (
     IEQ_UM3,

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from isletnet.analysis.integrity import WHOLE_ISLETS
-from isletnet.analysis.pooling import Particles
-from isletnet.analysis.sampling import (
+from isletnet.analysis.summary.integrity import WHOLE_ISLETS
+from isletnet.analysis.summary.pooling import Particles
+from isletnet.analysis.summary.sampling import (
     count_interval,
     error_interval,
     estimate,

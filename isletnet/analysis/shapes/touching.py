@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from isletnet.analysis.distance import squared_distances, thinned_out, thinning_step
+from isletnet.analysis.shapes.distance import squared_distances, thinned_out, thinning_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

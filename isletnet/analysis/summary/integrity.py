@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from isletnet.analysis.pooling import Particles
-from isletnet.analysis.sampling import estimate, ratio_interval, share_interval
+from isletnet.analysis.summary.pooling import Particles
+from isletnet.analysis.summary.sampling import estimate, ratio_interval, share_interval
 from isletnet.schemas import Estimate, SizeClass
 
 # The classes of Ricordi 1990; the last one is open and was added, because the table ends at 400 um.

@@ -1,0 +1,1 @@
+"""Geometry of single masks, for `label` and `measure`."""

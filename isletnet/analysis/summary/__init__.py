@@ -1,0 +1,1 @@
+"""What `summarise` is made of: pooling, intervals, size classes, preparation."""
