@@ -175,9 +175,7 @@ def passing_bablok(found: ArrayLike, reference: ArrayLike, *, level: float = 0.9
     )
 
 
-def deming(
-    found: ArrayLike, reference: ArrayLike, *, error_variance_ratio: float = 1.0, level: float = 0.95
-) -> Line:
+def deming(found: ArrayLike, reference: ArrayLike, *, error_variance_ratio: float = 1.0, level: float = 0.95) -> Line:
     """Fit a line where both methods err (Deming); intervals by the jackknife (Linnet, Clin Chem 1993).
 
     Parameters

@@ -173,9 +173,7 @@ def overlap_pairs(found: NDArray[np.int32], truth: NDArray[np.int32]) -> NDArray
     return np.stack([codes // width, codes % width, common], axis=1).astype(np.int64)
 
 
-def object_scores(
-    found: NDArray[np.int32], truth: NDArray[np.int32], *, um_per_px: float
-) -> tuple[ObjectScores, ...]:
+def object_scores(found: NDArray[np.int32], truth: NDArray[np.int32], *, um_per_px: float) -> tuple[ObjectScores, ...]:
     """Say what became of the islets, by size.
 
     Parameters

@@ -2,11 +2,13 @@
 
 import csv
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from isletnet.schemas import Disagreement, Interval, QualityWarning
 
 YELLOW, RED = (208, 200, 2), (222, 62, 2)
 SHAPE = (600, 800)
+Draw = Callable[[np.random.Generator], NDArray[np.uint8]]
 ROWS, COLUMNS = np.mgrid[: SHAPE[0], : SHAPE[1]]
 
 
@@ -160,7 +163,8 @@ def test_islets_exocrine_tissue_and_red_rings_are_no_bubbles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("um_per_px", "code"), [(None, "calibration_missing"), (0.05, "calibration_implausible"), (50.0, "calibration_implausible")]
+    ("um_per_px", "code"),
+    [(None, "calibration_missing"), (0.05, "calibration_implausible"), (50.0, "calibration_implausible")],
 )
 def test_a_missing_or_impossible_pixel_size_is_told(um_per_px: float | None, code: str) -> None:
     assert codes(field(), um_per_px) == {code}
@@ -188,17 +192,18 @@ def histology(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("draw", [grainy, page, red_fluorescence, histology])
-def test_pictures_that_are_no_islet_micrographs_are_refused_alone(draw) -> None:  # noqa: ANN001
+def test_pictures_that_are_no_islet_micrographs_are_refused_first(draw: Draw) -> None:
     warnings = quality.check_picture(draw(np.random.default_rng(3)), um_per_px=2.0)
     assert warnings[0].code == "not_islet_micrograph"
     assert warnings[0].severity == "severe"
     assert warnings[0].evidence["islet_micrograph_probability"] < 0.3
 
 
-@pytest.mark.parametrize("name", ["astronaut", "coffee", "camera", "page", "text", "immunohistochemistry", "retina", "rocket"])
+@pytest.mark.parametrize(
+    "name", ["astronaut", "coffee", "camera", "page", "text", "immunohistochemistry", "retina", "rocket"]
+)
 def test_pictures_of_other_things_are_refused(name: str) -> None:
-    data = pytest.importorskip("skimage.data")
-    pixels = np.asarray(Image.fromarray(getattr(data, name)()).convert("RGB"))
+    pixels = np.asarray(Image.fromarray(getattr(skimage.data, name)()).convert("RGB"))
     assert "not_islet_micrograph" in codes(pixels)
 
 

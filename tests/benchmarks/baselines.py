@@ -32,8 +32,8 @@ HALF_NECK_UM = 8.0
 
 FOREST_UM_PER_PX = 4.0
 SCALES_PX = (0.7, 1.6, 3.5, 7.0, 14.0)
-TREES_N = 100
-SAMPLES_PER_CLASS = 6000
+TREES_N = 60
+SAMPLES_PER_CLASS = 1500
 
 
 def relative_colours(pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -122,7 +122,7 @@ class Forest:
 def train_forest(
     images: Sequence[Pixels], labels: Sequence[Classes], um_per_px: Sequence[float], *, seed: int = 0, jobs_n: int = 1
 ) -> Forest:
-    """Train a random forest on a balanced sample of pixels from every picture.
+    """Train a random forest on pixels sampled from every picture; each class weighs the area that it covers.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def train_forest(
         Processes of scikit-learn.
     """
     rng = np.random.default_rng(seed)
-    inputs, targets = [], []
+    inputs, targets, weights = [], [], []
     for pixels, mask, scale in zip(images, labels, um_per_px, strict=True):
         small = _at_scale(pixels, scale)
         stack = pixel_features(small)
@@ -145,8 +145,11 @@ def train_forest(
             chosen = rng.choice(rows.size, count, replace=False)
             inputs.append(stack[rows[chosen], columns[chosen]])
             targets.append(np.full(count, value))
+            # Rare classes are sampled densely but weigh what they cover, or tissue would be seen everywhere.
+            weights.append(np.full(count, rows.size / count / wanted.size))
     classifier = RandomForestClassifier(TREES_N, min_samples_leaf=3, n_jobs=jobs_n, random_state=seed)
-    return Forest(classifier=classifier.fit(np.concatenate(inputs), np.concatenate(targets)))
+    classifier.fit(np.concatenate(inputs), np.concatenate(targets), sample_weight=np.concatenate(weights))
+    return Forest(classifier=classifier)
 
 
 def _at_scale(pixels: Pixels, um_per_px: float) -> Pixels:

@@ -85,9 +85,7 @@ def test_both_lines_find_an_exact_line() -> None:
 
 def test_passing_bablok_is_the_shifted_median_of_all_slopes() -> None:
     found, reference = noisy(3, n=12)
-    slopes = sorted(
-        (found[j] - found[i]) / (reference[j] - reference[i]) for i in range(12) for j in range(i + 1, 12)
-    )
+    slopes = sorted((found[j] - found[i]) / (reference[j] - reference[i]) for i in range(12) for j in range(i + 1, 12))
     shift = sum(slope < -1 for slope in slopes)
     line = agreement.passing_bablok(found, reference)
     assert len(slopes) == 66
