@@ -66,7 +66,8 @@ def disagreement(
     members = [(float(weights[large].sum()), float(large.sum()), float(own_px[1:].sum()), exocrine_px)]
     for _, mask in others:
         members.append(_totals(mask[::STEP, ::STEP], near, own_px, weights, large, smallest_px))
-    logs = np.log(np.maximum(np.array(members), 1e-9) + np.array([0.0, 0.5, 1.0, 200.0]))
+    # The additions keep one small object more or less from looking like a large relative change.
+    logs = np.log(np.maximum(np.array(members), 1e-9) + np.array([0.0, 0.5, 1.0, 50.0]))
     spread = logs.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(4)
     spread = np.where(np.isfinite(spread), np.minimum(spread, 1.0), 1.0)
     known = [known_relative_error.get(key, 0.0) for key in ("ieq", "count", "islet_area", "exocrine_area")]
