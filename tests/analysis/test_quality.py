@@ -196,7 +196,7 @@ def test_pictures_that_are_no_islet_micrographs_are_refused_first(draw: Draw) ->
     warnings = quality.check_picture(draw(np.random.default_rng(3)), um_per_px=2.0)
     assert warnings[0].code == "not_islet_micrograph"
     assert warnings[0].severity == "severe"
-    assert warnings[0].evidence["islet_micrograph_probability"] < 0.3
+    assert warnings[0].evidence["islet_micrograph_probability"] < picture.NOT_ISLETS_BELOW
 
 
 @pytest.mark.parametrize(

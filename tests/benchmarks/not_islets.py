@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.not_islets`` cross-validates over sources (no picture is judged by a detector that saw
 another picture of its source), trains on everything, and writes ``isletnet/analysis/checks/kind.json``.
-``--dry-run`` measures only. It takes about two minutes on one core.
+``--dry-run`` measures only. It takes about three minutes on one core.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def examples() -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
     features, is_islets, sources = [], [], []
     for series in (
         kind_pictures.real_micrographs(REAL, 60, SEED),
-        kind_pictures.synthetic_micrographs(300, SEED),
+        kind_pictures.synthetic_micrographs(500, SEED),
         kind_pictures.packaged_pictures(18, SEED),
         kind_pictures.drawn_pictures(60, SEED),
     ):
