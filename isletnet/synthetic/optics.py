@@ -24,21 +24,32 @@ LIGHTS: tuple[Light, ...] = ("yellow", "white", "blue", "dark")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tint:
-    """How a tissue changes the light: log gains at full thickness and the thickness (um) of saturation."""
+    """How a tissue changes the light: log gains at full thickness and the thickness (um) of saturation.
+
+    ``rim_um`` is the thickness below which cells are hardly stained; ``core`` darkens what is thick.
+    """
 
     glow: tuple[float, float, float]
     glow_um: float
     absorb: tuple[float, float, float]
     absorb_um: float
+    rim_um: float = 0.0
+    core: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    core_um: float = 150.0
 
     def log_ratio(self, thickness_um: NDArray[np.float32], stain: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log ratio to the background, ``(height, width, 3)``; ``stain`` scales the absorption."""
         glow = 1 - np.exp(-thickness_um / np.float32(self.glow_um))
         absorb = (1 - np.exp(-thickness_um / np.float32(self.absorb_um))) * stain
-        return np.asarray(
-            glow[..., None] * np.array(self.glow, np.float32) - absorb[..., None] * np.array(self.absorb, np.float32),
-            dtype=np.float32,
+        if self.rim_um:
+            absorb = absorb * (1 - np.exp(-((thickness_um / np.float32(self.rim_um)) ** 2)))
+        total = glow[..., None] * np.array(self.glow, np.float32) - absorb[..., None] * np.array(
+            self.absorb, np.float32
         )
+        if any(self.core):
+            core = (1 - np.exp(-thickness_um / np.float32(self.core_um))) * stain
+            total = total - core[..., None] * np.array(self.core, np.float32)
+        return np.asarray(total, dtype=np.float32)
 
 
 def background_levels(rng: np.random.Generator, light: Light) -> NDArray[np.float64]:
@@ -60,12 +71,15 @@ def background_levels(rng: np.random.Generator, light: Light) -> NDArray[np.floa
 def islet_tint(rng: np.random.Generator, light: Light) -> Tint:
     """Dithizone: crimson by transmitted light, a glowing rim on a dark field."""
     if light == "dark":
-        red = rng.uniform(0.8, 1.9)
+        red = rng.uniform(0.9, 2.0)
         return Tint(
             glow=(red, red * rng.uniform(0.35, 1.0), rng.uniform(0.0, 0.8)),
-            glow_um=rng.uniform(4, 14),
-            absorb=(rng.uniform(-0.1, 0.7), rng.uniform(1.6, 3.6), rng.uniform(0.8, 2.0)),
-            absorb_um=rng.uniform(35, 110),
+            glow_um=rng.uniform(5, 22),
+            absorb=(rng.uniform(-0.1, 0.4), rng.uniform(1.6, 3.6), rng.uniform(0.8, 2.0)),
+            absorb_um=rng.uniform(14, 75),
+            rim_um=rng.uniform(15, 110),
+            core=(rng.uniform(0.0, 1.0), 0.0, 0.0),
+            core_um=rng.uniform(90, 260),
         )
     return Tint(
         glow=(rng.uniform(-0.05, 0.16), rng.uniform(-0.03, 0.03), 0.0),

@@ -248,7 +248,12 @@ def _tissue_log_ratio(
     if rng.random() < 0.3:
         patchy = np.clip(0.8 + 0.5 * smooth_noise(rng, shape, rng.uniform(40, 120) / um_per_px), 0.25, 1.15)
         stain = stain * patchy.astype(np.float32)
-    ratio = optics.islet_tint(rng, light).log_ratio(dish.islet_um, strength * stain)
+    islet_um = dish.islet_um
+    if light == "dark":
+        # Single cells at the rim light up one by one on a dark field.
+        cells = smooth_noise(rng, shape, rng.uniform(3.5, 8) / um_per_px)
+        islet_um = islet_um * np.clip(1 + rng.uniform(0.1, 0.55) * cells, 0.35, None).astype(np.float32)
+    ratio = optics.islet_tint(rng, light).log_ratio(islet_um, strength * stain)
     tint = optics.exocrine_tint(rng, light)
     mottle = np.clip(1 + rng.uniform(0.1, 0.45) * smooth_noise(rng, shape, rng.uniform(7, 16) / um_per_px), 0.1, 2)
     exocrine = tint.log_ratio(dish.exocrine_um * mottle.astype(np.float32), np.ones(shape, np.float32))

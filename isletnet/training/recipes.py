@@ -15,6 +15,7 @@ class Recipe:
     name: str
     working_um_per_px: float
     scenes_n: int
+    tuning_scenes_n: int
     base: FitPlan
     tune: FitPlan
     second_opinion: str | None = None
@@ -31,7 +32,7 @@ def _recipe(
     *,
     widths: tuple[int, ...],
     um_per_px: float,
-    scenes_n: int,
+    scenes_n: tuple[int, int],
     steps: tuple[int, int],
     second_opinion: str | None = None,
 ) -> Recipe:
@@ -39,7 +40,8 @@ def _recipe(
     return Recipe(
         name=name,
         working_um_per_px=um_per_px,
-        scenes_n=scenes_n,
+        scenes_n=scenes_n[0],
+        tuning_scenes_n=scenes_n[1],
         base=base,
         tune=replace(base, steps=steps[1], learning_rate=8e-4, real_fraction=0.5, seed=2),
         second_opinion=second_opinion,
@@ -53,11 +55,11 @@ RECIPES = {
             "islet-unet",
             widths=(24, 48, 96, 160),
             um_per_px=2.0,
-            scenes_n=1600,
-            steps=(4500, 1500),
+            scenes_n=(1600, 700),
+            steps=(4500, 1200),
             second_opinion="islet-unet-small",
         ),
-        _recipe("islet-unet-small", widths=(16, 32, 64, 96), um_per_px=4.0, scenes_n=1200, steps=(3000, 1000)),
+        _recipe("islet-unet-small", widths=(16, 32, 64, 96), um_per_px=4.0, scenes_n=(1200, 500), steps=(2500, 800)),
     )
 }
 

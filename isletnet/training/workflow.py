@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from isletnet.training.recipes import Recipe
 
-FIRST_TRAINING_SEED = 10_000
+# Each stage has scenes of its own.
+FIRST_BASE_SEED, FIRST_TUNING_SEED = 10_000, 20_000
 # The fixed evaluation set: scenes of seeds that no training uses.
 EVALUATION_SEEDS = range(900_000, 900_200)
 
@@ -55,11 +56,10 @@ def tune(
     pathlib.Path
         ``core.weights.h5``.
     """
-    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + recipe.scenes_n)
-    report(f"{recipe.name}: {recipe.scenes_n} synthetic scenes")
-    scenes = synthetic_bank(work / "scenes", seeds, recipe.working_um_per_px)
     base = work / f"{recipe.name}-base"
     if not (base / WEIGHTS_FILE).is_file():
+        report(f"{recipe.name}: {recipe.scenes_n} synthetic scenes")
+        scenes = _scenes(recipe, work, FIRST_BASE_SEED, recipe.scenes_n)
         fit(recipe.base, base, scenes, report=lambda line: report(f"{recipe.name} base: {line}"))
     kind = "without-" + "-".join(sorted(leave_out)) if leave_out else "all"
     tuned = work / f"{recipe.name}-{kind}"
@@ -69,12 +69,16 @@ def tune(
         fit(
             recipe.tune,
             tuned,
-            scenes,
+            _scenes(recipe, work, FIRST_TUNING_SEED, recipe.tuning_scenes_n),
             seen,
             start_from=base / WEIGHTS_FILE,
             report=lambda line: report(f"{recipe.name} {kind}: {line}"),
         )
     return tuned / WEIGHTS_FILE
+
+
+def _scenes(recipe: Recipe, work: Path, first_seed: int, scenes_n: int) -> list[TrainingPicture]:
+    return synthetic_bank(work / "scenes", range(first_seed, first_seed + scenes_n), recipe.working_um_per_px)
 
 
 def _fingerprint(pictures: Sequence[TrainingPicture]) -> str:
@@ -165,14 +169,14 @@ def train_network(
         )
     synthetic = {key: value for key, value in scores["f32"]["synthetic"].items() if key != "per_picture"}
     held_out = _joined(rows)
-    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + recipe.scenes_n)
-    scenes = synthetic_bank(work / "scenes", seeds, recipe.working_um_per_px)
+    scenes = _scenes(recipe, work, FIRST_TUNING_SEED, recipe.tuning_scenes_n)
     facts = {
         "parent": None,
         "second_opinion": recipe.second_opinion,
         "training": {
-            "synthetic_seeds": [seeds.start, seeds.stop],
-            "synthetic_sha256": _fingerprint(scenes),
+            "base_seeds": [FIRST_BASE_SEED, FIRST_BASE_SEED + recipe.scenes_n],
+            "tuning_seeds": [FIRST_TUNING_SEED, FIRST_TUNING_SEED + recipe.tuning_scenes_n],
+            "tuning_scenes_sha256": _fingerprint(scenes),
             "real_names": [picture.name for picture in real],
             "real_sha256": _fingerprint(real),
         },

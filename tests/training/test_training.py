@@ -135,14 +135,16 @@ def test_known_errors_come_from_pictures_left_out() -> None:
 
 def test_a_network_is_made_from_nothing_and_runs_on_both_engines(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("isletnet.training.workflow.EVALUATION_SEEDS", range(900_000, 900_002))
-    recipe = Recipe(name="tiny", working_um_per_px=4.0, scenes_n=2, base=TINY, tune=replace(TINY, steps=4))
+    recipe = Recipe(
+        name="tiny", working_um_per_px=4.0, scenes_n=2, tuning_scenes_n=2, base=TINY, tune=replace(TINY, steps=4)
+    )
     lines: list[str] = []
     card = train_network(
         recipe, tmp_path / "work", tmp_path / "out", real_folder=None, folds=(), version="7", report=lines.append
     )
     assert (card.name, card.version, card.folder) == ("tiny", "7", tmp_path / "out" / "tiny" / "7")
     assert card.content["metrics"]["synthetic_unseen_seeds"]["pictures_n"] == 2
-    assert card.content["training"]["synthetic_seeds"] == [10_000, 10_002]
+    assert card.content["training"]["tuning_seeds"] == [20_000, 20_002]
     assert lines
     rgb = np.random.default_rng(1).integers(0, 255, (64, 96, 3), dtype=np.uint8)
     background = np.full((4, 6, 3), 4.5, np.float32)
