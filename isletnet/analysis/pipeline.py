@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,9 +27,7 @@ from isletnet.schemas import (
     CELL_PX,
     AnalysisParameters,
     Calibration,
-    Disagreement,
     ImageResult,
-    LabelledIslets,
     Micrograph,
     Provenance,
     Segmentation,
@@ -37,7 +36,6 @@ from isletnet.schemas import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     Loader = Callable[[str], Network]
@@ -131,6 +129,8 @@ def _other_looks(
 ) -> list[tuple[str, NDArray[np.uint8]]]:
     """Class masks of the other members of the ensemble."""
     look = partial(_look, micrograph, background=background, um_per_px=um_per_px)
+    if parameters.uncertainty == "none":
+        return []
     second = network.card.content.get("second_opinion")
     if parameters.uncertainty == "networks" and second:
         other = load(second)
@@ -183,52 +183,40 @@ def analyse(
         parameters = replace(parameters, um_per_px=um_per_px)
     micrograph = _micrograph(image, name, parameters.um_per_px, max_pixels)
     network = load(parameters.network)
-    known = micrograph.calibration.um_per_px if micrograph.calibration.is_known else None
-    scale = guess_um_per_px(micrograph.pixels) if known is None else known
-    calibration = micrograph.calibration
-    if known is None:
-        calibration = Calibration(um_per_px=scale, source="guess", detail="red bodies taken for islets of usual size")
+    calibration, scale = _scale(micrograph)
+    known = scale if calibration.is_known else None
     background = estimate_background(micrograph.pixels, scale / network.working_um_per_px)
     segmentation = _look(micrograph, network, background, scale)
-    labelled = label(
-        segmentation,
-        um_per_px=scale,
-        smallest_particle_um=parameters.smallest_particle_um,
-        split_touching=parameters.split_touching,
-    )
-    table = measure(
-        labelled,
-        segmentation,
-        micrograph.pixels,
-        um_per_px=known,
-        smallest_islet_um=parameters.smallest_islet_um,
-        image_sha256=micrograph.sha256,
-    )
+    # The other looks keep the network's engine busy while this thread measures.
+    with ThreadPoolExecutor(1) as pool:
+        others = pool.submit(_other_looks, micrograph, network, background, scale, parameters, load)
+        labelled = label(
+            segmentation,
+            um_per_px=scale,
+            smallest_particle_um=parameters.smallest_particle_um,
+            split_touching=parameters.split_touching,
+        )
+        table = measure(
+            labelled,
+            segmentation,
+            micrograph.pixels,
+            um_per_px=known,
+            smallest_islet_um=parameters.smallest_islet_um,
+            image_sha256=micrograph.sha256,
+        )
+        exocrine_um3 = None if known is None else exocrine_volume_um3(labelled.classes, um_per_px=known)
+        warnings = quality.check_picture(
+            micrograph.pixels, um_per_px=known, training_colours=network.card.content.get("training_colours")
+        )
     apart = None
     if parameters.uncertainty != "none":
         apart = disagreement(
             labelled,
             table,
-            _other_looks(micrograph, network, background, scale, parameters, load),
+            others.result(),
             name=f"{network.identity.name} {network.identity.version}",
             known_relative_error=network.card.content.get("known_relative_error", {}),
         )
-    return _result(micrograph, calibration, labelled, table, apart, network, parameters)
-
-
-def _result(
-    micrograph: Micrograph,
-    calibration: Calibration,
-    labelled: LabelledIslets,
-    table: pd.DataFrame,
-    apart: Disagreement | None,
-    network: Network,
-    parameters: AnalysisParameters,
-) -> Analysis:
-    known = calibration.um_per_px if calibration.is_known else None
-    picture_warnings = quality.check_picture(
-        micrograph.pixels, um_per_px=known, training_colours=network.card.content.get("training_colours")
-    )
     summary = summarise_image(
         table,
         name=micrograph.name,
@@ -236,19 +224,16 @@ def _result(
         um_per_px=known,
         parameters=parameters,
         disagreement=apart,
-        warnings=(*micrograph.warnings, *picture_warnings),
-        exocrine_volume_um3=None if known is None else exocrine_volume_um3(labelled.classes, um_per_px=known),
+        warnings=(*micrograph.warnings, *warnings),
+        exocrine_volume_um3=exocrine_um3,
     )
-    result_warnings = quality.check_result(
-        table, um_per_px=known, ieq_sampling=summary.ieq.sampling, disagreement=apart
-    )
-    summary = replace(summary, warnings=(*summary.warnings, *result_warnings))
+    found = quality.check_result(table, um_per_px=known, ieq_sampling=summary.ieq.sampling, disagreement=apart)
     return Analysis(
         micrograph=micrograph,
         calibration=calibration,
         labelled=labelled,
         table=table,
-        summary=summary,
+        summary=replace(summary, warnings=(*summary.warnings, *found)),
         disagreement=apart,
         provenance=Provenance(
             package_version=__version__,
@@ -257,3 +242,14 @@ def _result(
             parameters=asdict(parameters),
         ),
     )
+
+
+def _scale(micrograph: Micrograph) -> tuple[Calibration, float]:
+    """Calibration to report and pixel size to work with: the known one, or a guess that says so."""
+    given = micrograph.calibration
+    if given.is_known and given.um_per_px is not None:
+        return given, given.um_per_px
+    guess = guess_um_per_px(micrograph.pixels)
+    reason = f"{given.detail}; " if given.detail else ""
+    detail = f"{reason}guessed: red bodies taken for islets of usual size"
+    return replace(given, um_per_px=guess, source="guess", detail=detail), guess

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,10 +47,12 @@ class OpenvinoRunner:
         core = _core()
         self._compiled = core.compile_model(core.read_model(path), "CPU", config)
         self._request = self._compiled.create_infer_request()
+        self._turn = threading.Lock()
 
     def __call__(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Class probabilities, uint8 ``(h, w, 3)``."""
         inputs = {"rgb": np.ascontiguousarray(rgb)[None], "log_background": np.ascontiguousarray(log_background)[None]}
-        self._request.infer(inputs, share_inputs=True)
-        # A copy: the engine reuses its output for the next tile.
-        return np.array(self._request.get_output_tensor(0).data[0], dtype=np.uint8)
+        # One request at a time, and a copy of its output: the engine reuses both.
+        with self._turn:
+            self._request.infer(inputs, share_inputs=True)
+            return np.array(self._request.get_output_tensor(0).data[0], dtype=np.uint8)
