@@ -34,9 +34,9 @@ def test_truth_agrees_with_itself() -> None:
     assert set(np.unique(scene.classes)) <= {BACKGROUND, ISLET, EXOCRINE}
     areas = np.bincount(scene.islets.ravel(), minlength=len(scene.truth) + 1)[1:]
     assert all(areas[t.number - 1] <= t.area_px for t in scene.truth)
-    # Every pixel of class islet belongs to an islet; the gaps drawn between touching ones are few.
+    # Every pixel of class islet belongs to an islet; rims too thin to see and gaps between touching ones are few.
     assert (scene.islets[scene.classes == ISLET] > 0).all()
-    assert ((scene.islets > 0) & (scene.classes != ISLET)).sum() < 0.05 * (scene.islets > 0).sum()
+    assert ((scene.islets > 0) & (scene.classes != ISLET)).sum() < 0.15 * (scene.islets > 0).sum()
 
 
 def test_islets_that_touch_are_drawn_apart() -> None:
