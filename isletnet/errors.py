@@ -10,7 +10,17 @@
     │   ├── CalibrationError          a pixel size that cannot be
     │   └── ParameterError            a parameter outside its range
     ├── NetworkError          a network is unknown, damaged or unusable
-    └── ExportError           a result file cannot be written
+    ├── ExportError           a result file cannot be written
+    └── StorageError          the store cannot do what is asked
+        ├── StoreUnavailableError     it does not answer; later it may
+        ├── StoreFullError            no space is left
+        ├── StoreUnsuitableError      it cannot keep the promises that are needed, or refuses access
+        ├── NotStoredError            there is nothing of that name
+        ├── AlreadyStoredError        there is something of that name, and it is never overwritten
+        ├── ConflictError             what is stored does not allow it
+        ├── GoneError                 it was there and has been handed out or deleted
+        ├── LeaseLostError            the work on a request belongs to somebody else now
+        └── ClockError                the clock moved too far to delete anything by age
 """
 
 
@@ -79,3 +89,63 @@ class ExportError(IsletnetError):
     """A result file cannot be written."""
 
     code = "export_failed"
+
+
+class StorageError(IsletnetError):
+    """The store cannot do what is asked."""
+
+    code = "storage_failed"
+
+
+class StoreUnavailableError(StorageError):
+    """The store does not answer; later it may."""
+
+    code = "storage_unavailable"
+
+
+class StoreFullError(StorageError):
+    """No space is left in the store."""
+
+    code = "storage_full"
+
+
+class StoreUnsuitableError(StorageError):
+    """The store cannot keep the promises that are needed, or refuses access."""
+
+    code = "storage_unsuitable"
+
+
+class NotStoredError(StorageError):
+    """There is nothing of that name."""
+
+    code = "not_found"
+
+
+class AlreadyStoredError(StorageError):
+    """There is something of that name, and it is never overwritten."""
+
+    code = "already_stored"
+
+
+class ConflictError(StorageError):
+    """What is stored does not allow it."""
+
+    code = "conflict"
+
+
+class GoneError(StorageError):
+    """It was there and has been handed out or deleted."""
+
+    code = "gone"
+
+
+class LeaseLostError(StorageError):
+    """The work on a request belongs to somebody else now, or has ended."""
+
+    code = "lease_lost"
+
+
+class ClockError(StorageError):
+    """The clock moved too far since the last look to delete anything by age."""
+
+    code = "clock_jumped"
