@@ -21,7 +21,7 @@ from PIL import Image
 
 from isletnet.analysis.pipeline import analyse, keep_loaded
 from isletnet.evaluation.segmentation import confusion_matrix, islet_parts, object_scores, pixel_scores
-from isletnet.schemas import AnalysisParameters
+from isletnet.schemas import EXOCRINE, ISLET, AnalysisParameters
 from isletnet.synthetic.scene import Scene, make_scene
 from tests.benchmarks.baselines import Forest, classic, train_forest
 
@@ -40,6 +40,7 @@ NUMBERS = (
     "exocrine_recall",
     "relative_count",
     "relative_area",
+    "purity_error",
     "seconds",
 )
 
@@ -74,9 +75,9 @@ def real_cases() -> Iterator[Case]:
         )
 
 
-def synthetic_case(seed: int) -> Case:
+def synthetic_case(seed: int, shape: tuple[int, int]) -> Case:
     """Make a synthetic micrograph with exact truth."""
-    scene = make_scene(seed)
+    scene = make_scene(seed, shape)
     return Case(
         name=f"{scene.light}-{seed}",
         is_real=False,
@@ -132,8 +133,15 @@ def score(answer: Answer, case: Case, seconds: float) -> dict[str, float]:
         "exocrine_recall": exocrine.recall,
         "relative_count": counted[COUNTED_FROM].relative_count,
         "relative_area": islet.found_px / islet.truth_px if islet.truth_px else math.nan,
+        "purity_error": _purity(classes) - _purity(case.classes),
         "seconds": seconds,
     }
+
+
+def _purity(classes: NDArray[np.uint8]) -> float:
+    """Share of islet in all tissue by area, NaN without tissue."""
+    islet_px, exocrine_px = np.count_nonzero(classes == ISLET), np.count_nonzero(classes == EXOCRINE)
+    return islet_px / (islet_px + exocrine_px) if islet_px + exocrine_px else math.nan
 
 
 def methods(
@@ -195,6 +203,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=4, help="number of synthetic micrographs")
+    parser.add_argument("--shape", type=int, nargs=2, default=(1200, 1600), help="height and width of these, in px")
     parser.add_argument("--no-real", action="store_true", help="leave the real micrographs out")
     parser.add_argument("--no-forest", action="store_true", help="leave the random forest out; its training is slow")
     parser.add_argument("--networks", nargs="*", default=NETWORKS, help="names or folders")
@@ -216,7 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
     for network in {*chosen.networks, *held_out.values()}:
         keep_loaded(network)
     cases = list(real_cases()) if REAL.is_dir() and not chosen.no_real else []
-    cases += [synthetic_case(FIRST_SEED + index) for index in range(chosen.seeds)]
+    cases += [synthetic_case(FIRST_SEED + index, tuple(chosen.shape)) for index in range(chosen.seeds)]
     judges = methods(tuple(chosen.networks), not chosen.no_forest, held_out)
     sys.stdout.write(run(cases, judges))
 
