@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage as ndi
 
-from isletnet.schemas import CELL_PX, FLOOR_LEVELS
+from isletnet.schemas import CELL_PX, EXOCRINE, FLOOR_LEVELS, ISLET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,11 +18,33 @@ if TYPE_CHECKING:
 _LOG_LEVEL = np.log(np.arange(256, dtype=np.float32) + np.float32(FLOOR_LEVELS))
 
 
-def log_picture(picture: TrainingPicture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Log levels and log background, both float32 ``(height, width, 3)``."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CropSource:
+    """A picture made ready for `warped_crop`.
+
+    ``levels`` and ``background`` are logarithms, float32 ``(height, width, 3)``; ``centres`` holds the middle (row,
+    column) of every islet and then of every part of exocrine tissue, one array a kind that there is.
+    """
+
+    levels: NDArray[np.float32]
+    background: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    centres: tuple[NDArray[np.float64], ...]
+
+
+def crop_source(picture: TrainingPicture) -> CropSource:
+    """Make a picture ready for `warped_crop`."""
     height, width = picture.labels.shape
     background = np.repeat(np.repeat(picture.log_background, CELL_PX, 0), CELL_PX, 1)[:height, :width]
-    return _LOG_LEVEL[picture.pixels], background
+    centres = []
+    for code in (ISLET, EXOCRINE):
+        parts, parts_n = ndi.label(picture.labels == code)
+        if parts_n:
+            boxes = ndi.find_objects(parts)
+            centres.append(np.array([[(side.start + side.stop) / 2 for side in box] for box in boxes]))
+    return CropSource(
+        levels=_LOG_LEVEL[picture.pixels], background=background, labels=picture.labels, centres=tuple(centres)
+    )
 
 
 def straight_crop(
@@ -44,25 +67,19 @@ def straight_crop(
 
 
 def warped_crop(
-    rng: np.random.Generator,
-    levels: NDArray[np.float32],
-    background: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    side_px: int,
+    rng: np.random.Generator, source: CropSource, side_px: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """Cut a square at any angle and scale; half of the cuts are centred on tissue."""
+    """Cut a square at any angle and scale; most hold an islet or a clump, the small ones as often as the large."""
     angle, scale = rng.uniform(0, 2 * np.pi), float(np.exp(rng.normal(0, 0.2)))
     stretch = float(np.exp(rng.normal(0, 0.08)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if rng.random() < 0.5:
         turn[:, 1] *= -1
     matrix = turn @ np.diag([scale * stretch, scale / stretch])
-    tissue = np.flatnonzero((labels.ravel() == 1) | (labels.ravel() == 2)) if rng.random() < 0.6 else np.empty(0)
-    height, width = labels.shape
-    if len(tissue):
-        centre = np.array(divmod(int(tissue[int(rng.integers(len(tissue)))]), width)) + rng.uniform(-80, 80, 2)
-    else:
-        centre = rng.uniform(0, 1, 2) * (height, width)
+    centre = rng.uniform(0, 1, 2) * source.labels.shape
+    if source.centres and rng.random() < 0.75:
+        kind = source.centres[int(rng.integers(len(source.centres)))]
+        centre = kind[int(rng.integers(len(kind)))] + rng.uniform(-0.35, 0.35, 2) * side_px
     offset = centre - matrix @ np.array([side_px / 2, side_px / 2])
     size = (side_px, side_px)
 
@@ -71,9 +88,9 @@ def warped_crop(
             ndi.affine_transform(array, matrix, offset, size, order=order, mode="reflect", prefilter=False)
         )
 
-    new_levels = np.stack([warp(levels[..., c], 1) for c in range(3)], axis=-1)
-    new_background = np.stack([warp(background[..., c], 0) for c in range(3)], axis=-1)
-    new_labels = warp(labels.astype(np.float32), 0).astype(np.uint8)
+    new_levels = np.stack([warp(source.levels[..., c], 1) for c in range(3)], axis=-1)
+    new_background = np.stack([warp(source.background[..., c], 0) for c in range(3)], axis=-1)
+    new_labels = warp(source.labels.astype(np.float32), 0).astype(np.uint8)
     return new_levels, new_background, new_labels
 
 

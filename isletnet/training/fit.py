@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from isletnet.networks.unet import FEATURES_N, build_core
-from isletnet.training.augment import colour, log_picture, straight_crop, warped_crop
+from isletnet.training.augment import CropSource, colour, crop_source, straight_crop, warped_crop
 from isletnet.training.datasets import NOT_ISLET, TrainingPicture
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def _crop(
     rng: np.random.Generator,
     plan: FitPlan,
     synthetic: Sequence[TrainingPicture],
-    real: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]],
+    real: Sequence[CropSource],
     weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     if real and rng.random() < plan.real_fraction:
-        levels, background, labels = warped_crop(rng, *real[int(rng.choice(len(real), p=weights))], plan.side_px)
+        levels, background, labels = warped_crop(rng, real[int(rng.choice(len(real), p=weights))], plan.side_px)
     else:
         levels, background, labels = straight_crop(rng, synthetic[int(rng.integers(len(synthetic)))], plan.side_px)
     return colour(rng, levels, background), labels
@@ -60,7 +60,7 @@ def _batches(
 ) -> Queue[Batch | Exception]:
     """Fill a queue from a thread; the crops of a step depend on the seed and the step alone."""
     queue: Queue[Batch | Exception] = Queue(maxsize=4)
-    logs = [(*log_picture(p), p.labels) for p in real]
+    sources = [crop_source(p) for p in real]
     # A picture with several kinds of tissue teaches more than one with a single islet.
     shares = np.array([2.0 if (p.labels == 2).any() else 1.0 for p in real])
 
@@ -68,7 +68,7 @@ def _batches(
         try:
             for step in range(first_step, plan.steps):
                 rng = np.random.default_rng([plan.seed, step])
-                crops = [_crop(rng, plan, synthetic, logs, shares / shares.sum()) for _ in range(plan.batch)]
+                crops = [_crop(rng, plan, synthetic, sources, shares / shares.sum()) for _ in range(plan.batch)]
                 queue.put((np.stack([c[0] for c in crops]), np.stack([c[1] for c in crops])))
         except Exception as error:  # noqa: BLE001 (handed to the thread that trains, which raises it)
             queue.put(error)

@@ -43,7 +43,7 @@ def _recipe(
         scenes_n=scenes_n[0],
         tuning_scenes_n=scenes_n[1],
         base=base,
-        tune=replace(base, steps=steps[1], learning_rate=8e-4, real_fraction=0.5, seed=2),
+        tune=replace(base, steps=steps[1], learning_rate=1e-3, real_fraction=0.65, seed=2),
         second_opinion=second_opinion,
     )
 

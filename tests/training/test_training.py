@@ -8,7 +8,7 @@ import pytest
 
 from isletnet.analysis.preprocess import background_log_levels
 from isletnet.schemas import EXOCRINE, ISLET
-from isletnet.training.augment import colour, log_picture, straight_crop, warped_crop
+from isletnet.training.augment import colour, crop_source, straight_crop, warped_crop
 from isletnet.training.datasets import NOT_ISLET, TrainingPicture, real_pictures, synthetic_bank
 
 tensorflow = pytest.importorskip("tensorflow")
@@ -40,7 +40,7 @@ def test_crops_move_labels_with_the_picture(seed) -> None:
     picture, rng = drawn_picture(), np.random.default_rng(seed)
     for levels, _, labels in (
         straight_crop(rng, picture, 96),
-        warped_crop(rng, *log_picture(picture), picture.labels, 96),
+        warped_crop(rng, crop_source(picture), 96),
     ):
         redness = levels[..., 0] - levels[..., 1]
         assert labels.shape == (96, 96)
@@ -50,14 +50,14 @@ def test_crops_move_labels_with_the_picture(seed) -> None:
 
 def test_crops_see_tissue_often() -> None:
     picture, rng = drawn_picture(), np.random.default_rng(1)
-    crops = [warped_crop(rng, *log_picture(picture), picture.labels, 96)[2] for _ in range(20)]
+    crops = [warped_crop(rng, crop_source(picture), 96)[2] for _ in range(20)]
     assert sum((labels > 0).any() for labels in crops) >= 15
 
 
 def test_plain_features_are_those_of_the_graph() -> None:
     picture = drawn_picture()
-    levels, background = log_picture(picture)
-    plain = colour(np.random.default_rng(1), levels, background, strength=0.0)
+    source = crop_source(picture)
+    plain = colour(np.random.default_rng(1), source.levels, source.background, strength=0.0)
     graph = features(picture.pixels[None], picture.log_background[None])[0].numpy()
     assert plain.shape == graph.shape
     assert np.abs(plain - graph).max() < 1e-4
