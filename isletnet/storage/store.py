@@ -142,6 +142,26 @@ def sha256_of(store: Store, key: str) -> str:
     return digest.hexdigest()
 
 
+class Tally:
+    """Pieces on their way into a store, counted and hashed; ``sha256`` and ``size_bytes`` are of what has passed."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._digest.update(chunk)
+            self.size_bytes += len(chunk)
+            yield chunk
+
+    @property
+    def sha256(self) -> str:
+        """The hash as 64 hexadecimal digits."""
+        return self._digest.hexdigest()
+
+
 def _probe(store: Store, create: Create) -> None:
     key = f"{PROBE_FOLDER}/{secrets.token_hex(16)}"
     contents = [b"%d of %s" % (number, key.encode()) for number in range(PROBE_RACERS)]
@@ -185,7 +205,7 @@ def open_store(location: str) -> Store:
         The location is neither.
     """
     if location.startswith("s3://"):
-        from isletnet.storage.s3 import S3Store
+        from isletnet.storage.backends.s3 import S3Store
 
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         return S3Store(bucket, prefix=prefix.strip("/"))
@@ -193,6 +213,6 @@ def open_store(location: str) -> Store:
         raise ParameterError("a store is a folder or s3://bucket/prefix", subject=location)
     from pathlib import Path
 
-    from isletnet.storage.local import LocalStore
+    from isletnet.storage.backends.local import LocalStore
 
     return LocalStore(Path(location))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from isletnet.errors import StorageError
-from isletnet.storage.s3 import S3Store
+from isletnet.storage.backends.s3 import S3Store
 
 BUCKET, ACCESS_KEY, SECRET_KEY = "isletnet", "tester", "only-for-tests"
 START_LIMIT_S = 30.0

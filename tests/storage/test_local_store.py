@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from isletnet.errors import NotStoredError, ParameterError, StorageError, StoreFullError, StoreUnsuitableError
-from isletnet.storage.local import UNFINISHED_FOLDER, LocalStore
+from isletnet.storage.backends.local import UNFINISHED_FOLDER, LocalStore
 from isletnet.storage.store import Store, open_store
 from tests.storage.store_contract import StoreContract
 

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from isletnet.errors import AlreadyStoredError, StoreFullError, StoreUnavailableError, StoreUnsuitableError
-from isletnet.storage import s3
-from isletnet.storage.s3 import PART_BYTES, S3Store
+from isletnet.storage.backends import s3
+from isletnet.storage.backends.s3 import PART_BYTES, S3Store
 from isletnet.storage.store import Store
 from tests.storage.conftest import free_ports, make_s3_store
 from tests.storage.store_contract import StoreContract

@@ -1,0 +1,1 @@
+"""The places that keep a store's promises."""

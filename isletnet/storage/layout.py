@@ -1,0 +1,217 @@
+"""The layout of keys, and the records that they hold.
+
+::
+
+    requests/<id>/draft.json              opened: whose it is, since when
+    requests/<id>/images/<k>/original     bytes as received; then meta.json beside it
+    requests/<id>/request.json            the commit: submitted or, where a draft expired, abandoned
+    requests/<id>/attempts/<n>/claim.json who works on it; beats/<n>: signs of life; end.json: why it gave up
+    requests/<id>/attempts/<n>/files/...  its outputs; those of image k in images/<k>/
+    requests/<id>/outcome.json            the end, decided once: done, dead or cancelled
+    requests/<id>/mailed.json             the mail about the end has gone out
+    open/<time>-<id>                      index of requests that have not ended, oldest first
+    outbox/<id>.json                      mails to send
+    idempotency/<hash>.json               which request a client's key stands for
+    training/<id>/<k>/...                 consent, and the copy for training
+    exports/<n>/...                       what was handed out for training
+    intents/<id>/<n>.json                 deletions that are under way
+    tombstones/<id>/<n>.json              deletions that are done
+    audit/<n>.json                        the chain of what was done
+    clock/<time>                          when the pruner last looked
+    statistics/...                        kept by the service
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from isletnet.errors import ParameterError, StorageError
+from isletnet.storage.store import Store
+
+REQUESTS, OPEN, IDEMPOTENCY, OUTBOX = "requests", "open", "idempotency", "outbox"
+TRAINING, EXPORTS, INTENTS, TOMBSTONES = "training", "exports", "intents", "tombstones"
+AUDIT, CLOCK, STATISTICS = "audit", "clock", "statistics"
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_OF_IMAGE = re.compile(r"requests/[^/]+/(?:attempts/\d+/files/)?images/(\d+)/|training/[^/]+/(\d+)/")
+_STAMP = "%Y%m%dT%H%M%S%fZ"
+
+Record = TypeVar("Record")
+EndState = Literal["done", "dead", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A request that is being put together; ``idempotency`` is the hash of the client's key."""
+
+    request_id: str
+    owner: str
+    created_utc: datetime
+    idempotency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """An image as received. ``name`` is the sender's word, for display only; ``facts`` are parameters of the image."""
+
+    number: int
+    name: str
+    sha256: str
+    size_bytes: int
+    received_utc: datetime
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was accepted. ``abandoned`` is the mark of a draft that expired instead; it has no images."""
+
+    request_id: str
+    owner: str
+    submitted_utc: datetime
+    images: tuple[ImageRecord, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    mail_to: str | None = None
+    idempotency: str | None = None
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """A file of an attempt (or of a training copy): its path below that folder, and what is in it."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOutcome:
+    """How one image of a request ended; ``code`` and ``message`` say why it failed."""
+
+    number: int
+    state: Literal["done", "failed"]
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a request ended: ``attempt`` won with ``files``, or ``code`` and ``message`` say why not.
+
+    Cancelled, it names the ``actor``.
+    """
+
+    state: EndState
+    ended_utc: datetime
+    attempt: int | None = None
+    files: tuple[FileRecord, ...] = ()
+    images: tuple[ImageOutcome, ...] = ()
+    code: str | None = None
+    message: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The request that a client's key stands for, and what came with it."""
+
+    request_id: str
+    body_sha256: str
+    reserved_utc: datetime
+
+
+def new_request_id(random_hex: Callable[[int], str] = secrets.token_hex) -> str:
+    """Make an id that nobody can guess: 128 random bits as 32 hexadecimal digits."""
+    return random_hex(16)
+
+
+def check_request_id(text: str) -> str:
+    """Return the id if it is 32 lower-case hexadecimal digits, or raise ``ParameterError``."""
+    if not _ID.fullmatch(text):
+        raise ParameterError("a request's id is 32 lower-case hexadecimal digits", subject=text[:40])
+    return text
+
+
+def request_ids(store: Store, *folders: str) -> list[str]:
+    """List the ids that have anything in the folders, each once, in order."""
+    names = {name for folder in folders for name in store.list_folders(folder)}
+    return sorted(name for name in names if _ID.fullmatch(name))
+
+
+def request_key(request_id: str, path: str = "request.json") -> str:
+    """Name an object of a request."""
+    return f"{REQUESTS}/{check_request_id(request_id)}/{path}"
+
+
+def image_key(request_id: str, number: int, path: str = "original") -> str:
+    """Name an object of an image."""
+    return request_key(request_id, f"images/{number}/{path}")
+
+
+def attempt_key(request_id: str, attempt: int, path: str) -> str:
+    """Name an object of an attempt."""
+    return request_key(request_id, f"attempts/{attempt}/{path}")
+
+
+def file_key(request_id: str, attempt: int, path: str) -> str:
+    """Name an output of an attempt."""
+    return attempt_key(request_id, attempt, f"files/{path}")
+
+
+def image_number(key: str) -> int | None:
+    """Tell which image an object of a request, an output or a training copy belongs to; None if to no single one."""
+    found = _OF_IMAGE.match(key)
+    return int(found[1] or found[2]) if found else None
+
+
+def open_key(request_id: str, submitted_utc: datetime) -> str:
+    """Name the entry of a request in the index of those that have not ended."""
+    return f"{OPEN}/{stamp(submitted_utc)}-{request_id}"
+
+
+def stamp(moment: datetime) -> str:
+    """Write a moment as a part of a key; keys sort like the moments."""
+    return moment.astimezone(UTC).strftime(_STAMP)
+
+
+def read_stamp(text: str) -> datetime:
+    """Read what `stamp` wrote."""
+    return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+
+
+def dump(record: Any) -> bytes:
+    """Write a record as JSON."""
+    kind: Any = type(record)
+    return _adapter(kind).dump_json(record, exclude_defaults=True)
+
+
+def load(store: Store, key: str, kind: type[Record]) -> Record:
+    """Read a record.
+
+    Raises
+    ------
+    NotStoredError
+        It is not there.
+    StorageError
+        It is damaged.
+    """
+    wanted: Any = kind
+    try:
+        record: Record = _adapter(wanted).validate_json(store.read(key))
+    except ValidationError as error:
+        raise StorageError(f"it should hold a {kind.__name__}, but is damaged; restore it", subject=key) from error
+    return record
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -1,0 +1,206 @@
+"""Mails about ended requests: an outbox that survives everything, and the sending of what is in it.
+
+A mail may come twice if the sender dies between sending and noting it; both then have the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Literal
+
+from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
+from isletnet.storage.layout import OUTBOX, EndState, Outcome, Request, dump, load, request_key
+from isletnet.storage.store import Store
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 1800.0
+
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+_LONGEST_ADDRESS, _LONGEST_LOCAL_PART = 254, 64
+_SUBJECTS: dict[EndState, str] = {
+    "done": "isletnet: your results are ready",
+    "dead": "isletnet: your request could not be done",
+    "cancelled": "isletnet: your request was cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail that is due."""
+
+    request_id: str
+    to: str
+    state: EndState
+    reason: str | None
+    message_id: str
+    ended_utc: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailed:
+    """What became of a mail: ``refused`` names the server's code where it will never take it."""
+
+    utc: datetime
+    refused: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpSettings:
+    """Where mails go. ``link`` is the address of a request's page, with ``{request_id}`` in it."""
+
+    host: str
+    sender: str
+    link: str
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout_s: float = 20.0
+
+
+def check_address(text: str) -> str:
+    """Return the text if it is one plain mail address.
+
+    Raises
+    ------
+    ParameterError
+        It is anything else: several addresses, a display name, line breaks, other characters than ASCII.
+    """
+    if len(text) > _LONGEST_ADDRESS or not _ADDRESS.fullmatch(text) or text.index("@") > _LONGEST_LOCAL_PART:
+        raise ParameterError("one mail address is expected, such as name@clinic.example", subject=text[:60])
+    return text
+
+
+def queue(store: Store, request: Request, outcome: Outcome) -> None:
+    """Put the mail about an ended request into the outbox, unless none is wanted or it has gone out already."""
+    if request.mail_to is None or store.exists(_mailed_key(request.request_id)):
+        return
+    mail = Mail(
+        request_id=request.request_id,
+        to=request.mail_to,
+        state=outcome.state,
+        reason=outcome.message,
+        message_id=f"<{request.request_id}.{outcome.state}@isletnet>",
+        ended_utc=outcome.ended_utc,
+    )
+    with suppress(AlreadyStoredError):
+        store.create(outbox_key(request.request_id), dump(mail))
+
+
+def outbox_key(request_id: str) -> str:
+    """Name the place of a request's mail in the outbox."""
+    return f"{OUTBOX}/{request_id}.json"
+
+
+def compose(mail: Mail, settings: SmtpSettings) -> EmailMessage:
+    """Write a mail: what happened and a link, no images and no names.
+
+    Raises
+    ------
+    ParameterError
+        An address is not one plain address.
+    """
+    message = EmailMessage()
+    message["From"] = check_address(settings.sender)
+    message["To"] = check_address(mail.to)
+    message["Subject"] = _SUBJECTS[mail.state]
+    message["Date"] = format_datetime(mail.ended_utc)
+    message["Message-ID"] = mail.message_id
+    message["Auto-Submitted"] = "auto-generated"
+    reason = f"\nReason: {mail.reason}\n" if mail.reason else ""
+    link = settings.link.format(request_id=mail.request_id)
+    message.set_content(f"{_SUBJECTS[mail.state].removeprefix('isletnet: ').capitalize()}.\n{reason}\n{link}\n")
+    return message
+
+
+class Postman:
+    """Sends what is in the outbox of a store; keep one at work, and call `deliver` now and then.
+
+    Parameters
+    ----------
+    store, settings
+        From where to where.
+    monotonic
+        A clock in seconds that never goes back. A mail that could not be sent waits by it, longer each time.
+    """
+
+    def __init__(self, store: Store, settings: SmtpSettings, *, monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._settings = settings
+        self._monotonic = monotonic
+        # By key: how often it failed, and when to try again. Lost in a restart, which only tries earlier.
+        self._waiting: dict[str, tuple[int, float]] = {}
+
+    def deliver(self, *, now: datetime) -> int:
+        """Send the mails whose turn it is; returns how many went out. A server that is down is no error."""
+        due = [key for key in self._store.list_keys(OUTBOX) if self._waiting.get(key, (0, 0.0))[1] <= self._monotonic()]
+        return sum(self._deliver(key, now) for key in due)
+
+    def _deliver(self, key: str, now: datetime) -> bool:
+        try:
+            mail = load(self._store, key, Mail)
+        except NotStoredError:
+            return False
+        sent = not self._store.exists(_mailed_key(mail.request_id))
+        refused = None
+        if sent:
+            try:
+                send(compose(mail, self._settings), self._settings)
+            except ParameterError:
+                sent, refused = False, 0
+            except smtplib.SMTPRecipientsRefused as error:
+                code = error.recipients[mail.to][0]
+                if code < 500:
+                    return self._wait(key)
+                sent, refused = False, code
+            except (smtplib.SMTPException, OSError):
+                return self._wait(key)
+        # An erased request leaves no mark, and its mail goes with it.
+        if self._store.exists(request_key(mail.request_id)):
+            with suppress(AlreadyStoredError):
+                self._store.create(_mailed_key(mail.request_id), dump(Mailed(utc=now, refused=refused)))
+        self._store.delete(key)
+        self._waiting.pop(key, None)
+        return sent
+
+    def _wait(self, key: str) -> bool:
+        failures = self._waiting.get(key, (0, 0.0))[0] + 1
+        pause_s = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
+        self._waiting[key] = failures, self._monotonic() + pause_s
+        return False
+
+
+def send(message: EmailMessage, settings: SmtpSettings) -> None:
+    """Hand a mail to the server.
+
+    Raises
+    ------
+    smtplib.SMTPException, OSError
+        The server did not take it.
+    """
+    timeout = settings.timeout_s
+    if settings.security == "tls":
+        context = ssl.create_default_context()
+        server: smtplib.SMTP = smtplib.SMTP_SSL(settings.host, settings.port, timeout=timeout, context=context)
+    else:
+        server = smtplib.SMTP(settings.host, settings.port, timeout=timeout)
+    with server:
+        if settings.security == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if settings.username is not None:
+            server.login(settings.username, settings.password or "")
+        server.send_message(message)
+
+
+def _mailed_key(request_id: str) -> str:
+    return request_key(request_id, "mailed.json")

@@ -1,0 +1,222 @@
+"""Images given for training: the copies to train on, and handing each of them out once.
+
+An export lists images that no other export has. It is open until whoever claimed it confirms the SHA-256 of what
+arrived; until then the download can be resumed and repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from tarfile import BLOCKSIZE, GNU_FORMAT, TarInfo
+
+from isletnet.errors import AlreadyStoredError, ConflictError, GoneError, NotStoredError
+from isletnet.storage import audit
+from isletnet.storage.consent import is_held, training_key
+from isletnet.storage.layout import EXPORTS, TRAINING, FileRecord, dump, load
+from isletnet.storage.store import Store, Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingCopy:
+    """What there is to train on, of one image; written after its files."""
+
+    files: tuple[FileRecord, ...]
+    copied_utc: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportItem:
+    """One image in an export."""
+
+    request_id: str
+    image: int
+    files: tuple[FileRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Images that are handed out together, to ``actor`` alone."""
+
+    number: int
+    actor: str
+    claimed_utc: datetime
+    items: tuple[ExportItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportEnd:
+    """How an export ended: confirmed with the hash of what arrived, or given up."""
+
+    utc: datetime
+    actor: str
+    sha256: str | None = None
+
+
+def add_copy(store: Store, request_id: str, image: int, files: Mapping[str, bytes], *, now: datetime) -> TrainingCopy:
+    """Store what shall be trained on: pixels and labels, without what else a camera writes into a file.
+
+    Raises
+    ------
+    ConflictError
+        There is no consent, or other content is there already.
+    """
+    if not is_held(store, request_id, image):
+        raise ConflictError(f"image {image} is not given for training", subject=request_id)
+    records = []
+    for name, content in sorted(files.items()):
+        digest = hashlib.sha256(content).hexdigest()
+        key = copy_key(request_id, image, name)
+        try:
+            store.create(key, content)
+        except AlreadyStoredError:
+            if store.read(key) != content:
+                raise ConflictError("there is another training copy of this image", subject=key) from None
+        records.append(FileRecord(path=name, sha256=digest, size_bytes=len(content)))
+    copy = TrainingCopy(files=tuple(records), copied_utc=now)
+    try:
+        store.create(training_key(request_id, image, "copy.json"), dump(copy))
+    except AlreadyStoredError:
+        return load(store, training_key(request_id, image, "copy.json"), TrainingCopy)
+    return copy
+
+
+def copy_key(request_id: str, image: int, path: str) -> str:
+    """Name a file of a training copy."""
+    return training_key(request_id, image, f"copy/{path}")
+
+
+def claim_export(store: Store, *, actor: str, now: datetime) -> Export:
+    """Claim all images that have not been handed out, or go on with the export that one has claimed.
+
+    Raises
+    ------
+    ConflictError
+        Somebody else is downloading.
+    GoneError
+        Everything was handed out.
+    NotStoredError
+        Nothing was ever given.
+    """
+    while True:
+        exports = [load(store, key, Export) for key in store.list_keys(EXPORTS) if key.endswith("/claim.json")]
+        taken: set[tuple[str, int]] = set()
+        for export in exports:
+            end = _end_of(store, export)
+            if end is None and all(is_held(store, item.request_id, item.image) for item in export.items):
+                if export.actor == actor:
+                    return export
+                raise ConflictError("somebody else is downloading the training images", subject=str(export.number))
+            if end is None:
+                # Consent was withdrawn since: what is left of it can be claimed again.
+                _close(store, export, ExportEnd(utc=now, actor=actor))
+            elif end.sha256 is not None:
+                taken |= {(item.request_id, item.image) for item in export.items}
+        items = tuple(item for item in _given(store) if (item.request_id, item.image) not in taken)
+        if not items:
+            if taken:
+                raise GoneError("every training image was handed out already")
+            raise NotStoredError("no image is given for training yet")
+        export = Export(number=len(exports) + 1, actor=actor, claimed_utc=now, items=items)
+        try:
+            store.create(_export_key(export.number, "claim.json"), dump(export))
+        except AlreadyStoredError:
+            continue
+        return export
+
+
+def stream_export(store: Store, export: Export, *, start: int = 0) -> Iterator[bytes]:
+    """Read an export as a tar file, from byte ``start`` on; the same bytes each time.
+
+    Raises
+    ------
+    ConflictError
+        Consent to one of the images was withdrawn since; claim again.
+    GoneError
+        It was confirmed, or given up, already.
+    """
+    if _end_of(store, export) is not None:
+        raise GoneError("this export was handed out already, or given up", subject=str(export.number))
+    position = 0
+    for item in export.items:
+        if not is_held(store, item.request_id, item.image):
+            raise ConflictError("consent to an image was withdrawn; claim again", subject=str(export.number))
+        for file in item.files:
+            size_bytes = BLOCKSIZE + file.size_bytes + -file.size_bytes % BLOCKSIZE
+            skipped = max(start - position, 0)
+            if skipped < size_bytes:
+                yield from _member(store, item, file, skipped)
+            position += size_bytes
+    yield bytes(2 * BLOCKSIZE)[max(start - position, 0) :]
+
+
+def confirm_export(store: Store, export: Export, *, sha256: str, actor: str, now: datetime) -> None:
+    """Say that an export arrived whole, so that it is never handed out again; saying it twice is no error.
+
+    Raises
+    ------
+    ConflictError
+        The hash is not that of the tar file: download the rest, or again.
+    GoneError
+        It was given up.
+    """
+    end = _end_of(store, export)
+    if end is None or end.sha256 != sha256:
+        tally = Tally(stream_export(store, export))
+        for _ in tally:
+            pass
+        if tally.sha256 != sha256:
+            raise ConflictError("the hash is not that of the export; download it again", subject=str(export.number))
+    audit.append(
+        store,
+        kind="training-export",
+        actor=actor,
+        now=now,
+        subject=str(export.number),
+        token=f"export/{export.number}",
+        details={"images_n": len(export.items), "sha256": sha256},
+    )
+    _close(store, export, ExportEnd(utc=now, actor=actor, sha256=sha256))
+
+
+def give_up_export(store: Store, export: Export, *, actor: str, now: datetime) -> None:
+    """Give up an export that will never be confirmed, so that its images can be claimed again."""
+    _close(store, export, ExportEnd(utc=now, actor=actor))
+
+
+def _close(store: Store, export: Export, end: ExportEnd) -> None:
+    with suppress(AlreadyStoredError):
+        store.create(_export_key(export.number, "end.json"), dump(end))
+
+
+def _end_of(store: Store, export: Export) -> ExportEnd | None:
+    try:
+        return load(store, _export_key(export.number, "end.json"), ExportEnd)
+    except NotStoredError:
+        return None
+
+
+def _given(store: Store) -> Iterator[ExportItem]:
+    """List the images that are given and have a copy to train on."""
+    for key in store.list_keys(TRAINING):
+        _, request_id, image, rest = key.split("/", 3)
+        if rest == "copy.json" and is_held(store, request_id, int(image)):
+            yield ExportItem(request_id=request_id, image=int(image), files=load(store, key, TrainingCopy).files)
+
+
+def _member(store: Store, item: ExportItem, file: FileRecord, skipped: int) -> Iterator[bytes]:
+    """Read one file of the tar without its first bytes: header, content, padding to whole blocks."""
+    info = TarInfo(f"{item.request_id}-{item.image}/{file.path}")
+    info.size = file.size_bytes
+    yield info.tobuf(GNU_FORMAT)[skipped:]
+    key, start = copy_key(item.request_id, item.image, file.path), max(skipped - BLOCKSIZE, 0)
+    if start < file.size_bytes:
+        yield from store.stream(key, start=start)
+    yield bytes(-file.size_bytes % BLOCKSIZE)[max(start - file.size_bytes, 0) :]
+
+
+def _export_key(number: int, path: str) -> str:
+    return f"{EXPORTS}/{number:08d}/{path}"
