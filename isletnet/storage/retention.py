@@ -39,7 +39,7 @@ LONGEST_JUMP = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
-    """How many days images are kept after submission, results after the end, and drafts after they were opened."""
+    """How many days images and results are kept after the request ended, and drafts after they were opened."""
 
     images_days: float = 30.0
     results_days: float = 30.0
@@ -50,13 +50,13 @@ class RetentionPolicy:
 class Facts:
     """What counts for the retention of one request.
 
-    ``submitted_utc`` is None for drafts, ``ended_utc`` for those that have not ended, ``created_utc`` where nothing is
-    left of the request itself. ``held`` are the images given for training.
+    ``created_utc`` is None where nothing is left of the request itself, ``ended_utc`` for those that have not ended.
+    ``held`` are the images given for training.
     """
 
     request_id: str
     created_utc: datetime | None
-    submitted_utc: datetime | None
+    is_submitted: bool
     ended_utc: datetime | None
     is_abandoned: bool
     keys: tuple[str, ...]
@@ -77,22 +77,22 @@ def facts_of(store: Store, request_id: str) -> Facts:
     check_request_id(request_id)
     keys = [*store.list_keys(f"{REQUESTS}/{request_id}"), *store.list_keys(f"{TRAINING}/{request_id}")]
     images = frozenset(number for key in keys if (number := image_number(key)) is not None)
-    created = submitted = None
+    created, is_submitted, is_abandoned = None, False, False
     try:
         draft = load_draft(store, request_id)
         created = draft.created_utc
         keys += _keys_elsewhere(store, request_id, draft.idempotency)
-        submitted = load_request(store, request_id).submitted_utc
-        is_abandoned = False
+        load_request(store, request_id)
+        is_submitted = True
     except NotStoredError:
-        is_abandoned = False
+        pass
     except GoneError:
         is_abandoned = True
     outcome = load_outcome(store, request_id)
     return Facts(
         request_id=request_id,
         created_utc=created,
-        submitted_utc=submitted,
+        is_submitted=is_submitted,
         ended_utc=None if outcome is None else outcome.ended_utc,
         is_abandoned=is_abandoned,
         keys=tuple(keys),
@@ -152,7 +152,7 @@ def delete_request(store: Store, request_id: str, *, actor: str, now: datetime) 
     facts = _facts_of_known(store, request_id)
     if facts.held:
         raise ConflictError("an image of it is given for training; withdraw the consent first", subject=request_id)
-    if facts.submitted_utc is not None:
+    if facts.is_submitted:
         with suppress(ConflictError):
             cancel(store, request_id, actor=actor, now=now)
     elif facts.created_utc is not None and not abandon(store, load_draft(store, request_id), now=now):
@@ -205,13 +205,13 @@ def _plan_one(facts: Facts, policy: RetentionPolicy, now: datetime) -> Iterator[
     withdrawn = [key for key in facts.keys if key.startswith(f"{TRAINING}/") and "/consent/" not in key]
     if facts.created_utc is None:
         yield of("training", "nothing is left to train on", () if facts.held else facts.keys)
-    elif facts.submitted_utc is None:
+    elif not facts.is_submitted:
         if facts.is_abandoned or _is_older(facts.created_utc, policy.drafts_days, now):
             yield of("draft", f"not submitted within {policy.drafts_days:g} days", facts.keys)
     elif facts.ended_utc is None:
         yield of("training", "consent was withdrawn", withdrawn)
     else:
-        images_due = _is_older(facts.submitted_utc, policy.images_days, now)
+        images_due = _is_older(facts.ended_utc, policy.images_days, now)
         results_due = _is_older(facts.ended_utc, policy.results_days, now)
         if images_due and results_due and not facts.held:
             rule = f"images after {policy.images_days:g} days and results after {policy.results_days:g} days"
