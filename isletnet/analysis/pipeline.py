@@ -116,7 +116,8 @@ def _look(
     height, width = micrograph.shape_px
     working = (max(CELL_PX, round(height * factor)), max(CELL_PX, round(width * factor)))
     run = _flipped(network, axes) if axes else network.run
-    return segment(micrograph.pixels, run, _background_cells(background, working), factor=factor)
+    cells = _background_cells(background, working)
+    return segment(micrograph.pixels, run, cells, factor=factor, halo_px=network.card.halo_px)
 
 
 def _other_looks(

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# The side of what one run of the network decides, and how far it looks beyond it (at the working scale).
+# The side of what one run of the network decides, at the working scale.
 TILE_PX = 2048
-HALO_PX = 128
 
 
 class Predictor(Protocol):
@@ -88,8 +87,8 @@ def segment(
     background: Callable[[int, int, int, int], NDArray[np.float32]],
     *,
     factor: float,
+    halo_px: int,
     tile_px: int = TILE_PX,
-    halo_px: int = HALO_PX,
 ) -> Segmentation:
     """Segment a picture of any size with bounded memory.
 
@@ -104,8 +103,8 @@ def segment(
         of the working grid, float32 ``(rows, columns, 3)``.
     factor
         Sides at the working scale over the picture's own.
-    tile_px, halo_px
-        Side of a tile's core and the margin around it, working px; multiples of 16.
+    halo_px, tile_px
+        Margin around a tile's core and the core's side, working px; multiples of 16.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isletnet.errors import NetworkError
+from isletnet.schemas import CELL_PX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,17 @@ class Card:
     def weights_sha256(self) -> str:
         """Hash of the reference weights: the identity of the network."""
         return self.files[WEIGHTS_FILE]
+
+    @property
+    def halo_px(self) -> int:
+        """How far the network looks beyond a tile, at its working scale, rounded up to whole cells.
+
+        A 3x3 convolution at stride s looks s px further; pooling and upsampling add up to the coarsest stride, the
+        convolutions at full resolution four.
+        """
+        strides = [2 << level for level in range(len(self.widths))]
+        radius_px = self.convolutions * (sum(strides) + sum(strides[:-1])) + strides[-1] + 4
+        return -(-radius_px // CELL_PX) * CELL_PX
 
     def dice_shift(self, precision: str) -> float | None:
         """Largest change of a class's Dice on the fixed evaluation sets against float32, if it was measured."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Working memory is about 130 bytes a pixel of a tile; that of tiles up to this size is kept for the next.
+KEPT_BUFFERS_PX = 2_200_000
+
+
 def _core() -> Any:
     # The package would otherwise try to report usage over the network.
     os.environ.setdefault("OPENVINO_TELEMETRY_OPT_OUT", "1")
@@ -55,4 +59,7 @@ class OpenvinoRunner:
         # One request at a time, and a copy of its output: the engine reuses both.
         with self._turn:
             self._request.infer(inputs, share_inputs=True)
-            return np.array(self._request.get_output_tensor(0).data[0], dtype=np.uint8)
+            answer = np.array(self._request.get_output_tensor(0).data[0], dtype=np.uint8)
+            if rgb.shape[0] * rgb.shape[1] > KEPT_BUFFERS_PX:
+                self._compiled.release_memory()
+        return answer

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from isletnet.analysis.shapes.exocrine import exocrine_volume_um3
 
+from isletnet.analysis.shapes.exocrine import exocrine_volume_um3
 from isletnet.schemas import EXOCRINE, ISLET
 
 

@@ -11,7 +11,10 @@ from PIL import Image
 from scipy import ndimage as ndi
 
 from isletnet.analysis.pipeline import Analysis, analyse
+from isletnet.analysis.preprocess import background_log_levels
+from isletnet.analysis.segment import segment
 from isletnet.errors import DamagedImageError, NetworkError, ParameterError, UnsupportedImageError
+from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, AnalysisParameters
 from isletnet.synthetic.scene import make_scene
 
@@ -121,6 +124,23 @@ def test_both_networks_answer_by_name() -> None:
         assert dice(result.labelled.classes == ISLET, scene.classes == ISLET) > 0.9
     with pytest.raises(NetworkError, match="islet-unet, islet-unet-small"):
         analyse(scene.pixels, um_per_px=2.0, parameters=AnalysisParameters(network="nothing"))
+
+
+def test_tiles_equal_the_whole_with_the_real_network() -> None:
+    network = load_network("islet-unet", precision="f32")
+    scene = make_scene(43, (560, 700), light="yellow")
+    cells = background_log_levels(scene.pixels)
+
+    def background(row: int, column: int, rows: int, columns: int) -> np.ndarray:
+        return cells[row : row + rows, column : column + columns]
+
+    whole, tiled = (
+        segment(scene.pixels, network.run, background, factor=1.0, halo_px=network.card.halo_px, tile_px=tile_px)
+        for tile_px in (1024, 192)
+    )
+    assert np.abs(whole.islet_probability.astype(int) - tiled.islet_probability).max() <= 2
+    assert (whole.classes != tiled.classes).mean() < 1e-4
+    assert (whole.classes == ISLET).sum() > 1000
 
 
 def test_an_empty_dish_is_a_result() -> None:

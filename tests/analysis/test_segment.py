@@ -57,7 +57,7 @@ def test_source_ranges_cover_once(source, factor) -> None:
 @pytest.mark.parametrize("factor", [1.0, 0.25, 0.61, 1.5], ids=str)
 def test_tiles_equal_the_whole(factor) -> None:
     pixels = noise_picture(*(np.array([613, 777]) / max(factor, 0.4)).astype(int))
-    whole = segment(pixels, colour_predictor, no_background, factor=factor, tile_px=4096)
+    whole = segment(pixels, colour_predictor, no_background, factor=factor, halo_px=64, tile_px=4096)
     tiled = segment(pixels, colour_predictor, no_background, factor=factor, tile_px=128, halo_px=64)
     difference = np.abs(whole.islet_probability.astype(int) - tiled.islet_probability)
     assert difference.max() <= 1
@@ -84,7 +84,7 @@ def test_result_has_the_pictures_own_grid_and_place(factor) -> None:
     pixels[..., 0] = 200
     pixels[40:100, 60:140] = (0, 255, 0)
     pixels[120:150, 180:230] = (0, 0, 255)
-    result = segment(pixels, lambda rgb, _: rgb, no_background, factor=factor)
+    result = segment(pixels, lambda rgb, _: rgb, no_background, factor=factor, halo_px=32)
     for code, rows, columns in ((ISLET, (40, 100), (60, 140)), (EXOCRINE, (120, 150), (180, 230))):
         y, x = np.nonzero(result.classes == code)
         assert np.abs(np.array([y.min(), y.max() + 1]) - rows).max() <= 2
@@ -94,4 +94,4 @@ def test_result_has_the_pictures_own_grid_and_place(factor) -> None:
 def test_input_is_not_modified() -> None:
     pixels = noise_picture(100, 90)
     pixels.flags.writeable = False
-    segment(pixels, colour_predictor, no_background, factor=0.7)
+    segment(pixels, colour_predictor, no_background, factor=0.7, halo_px=32)
