@@ -132,10 +132,9 @@ def _request_problems(store: Store, request_id: str, deleted: frozenset[str]) ->
     request, outcome = load_request(store, request_id), load_outcome(store, request_id)
     wanted = {image_key(request_id, image.number): image.sha256 for image in request.images}
     for image in request.images:
-        if not store.exists(image_key(request_id, image.number, "meta.json")):
-            yield Problem(
-                kind="missing", key=image_key(request_id, image.number, "meta.json"), message="it is not there"
-            )
+        key = image_key(request_id, image.number, "meta.json")
+        if not store.exists(key) and key not in deleted:
+            yield Problem(kind="missing", key=key, message="it is not there, and nobody deleted it")
     if outcome is None:
         entry = open_key(request_id, request.submitted_utc)
         if not store.exists(entry):
