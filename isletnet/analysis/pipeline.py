@@ -18,7 +18,7 @@ from isletnet.analysis.disagreement import disagreement
 from isletnet.analysis.label import label
 from isletnet.analysis.measure import measure
 from isletnet.analysis.preprocess import Background, cell_positions, estimate_background, guess_um_per_px
-from isletnet.analysis.segment import segment
+from isletnet.analysis.segment import TILE_PX, segment
 from isletnet.analysis.shapes.exocrine import exocrine_volume_um3
 from isletnet.analysis.summarise import summarise_image
 from isletnet.errors import UnsupportedImageError
@@ -83,7 +83,7 @@ def _micrograph(
         name=name or "array",
         pixels=pixels,
         calibration=Calibration(um_per_px=um_per_px, source="guess" if um_per_px is None else "caller"),
-        sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
+        sha256=hashlib.sha256(pixels.data).hexdigest(),
         file_format="array",
     )
 
@@ -110,14 +110,20 @@ def _flipped(network: Network, axes: tuple[int, ...]) -> Callable[..., NDArray[n
 
 
 def _look(
-    micrograph: Micrograph, network: Network, background: Background, um_per_px: float, axes: tuple[int, ...] = ()
+    micrograph: Micrograph,
+    network: Network,
+    background: Background,
+    um_per_px: float,
+    *,
+    axes: tuple[int, ...] = (),
+    tile_px: int = TILE_PX,
 ) -> Segmentation:
     factor = um_per_px / network.working_um_per_px
     height, width = micrograph.shape_px
     working = (max(CELL_PX, round(height * factor)), max(CELL_PX, round(width * factor)))
     run = _flipped(network, axes) if axes else network.run
     cells = _background_cells(background, working)
-    return segment(micrograph.pixels, run, cells, factor=factor, halo_px=network.card.halo_px)
+    return segment(micrograph.pixels, run, cells, factor=factor, halo_px=network.card.halo_px, tile_px=tile_px)
 
 
 def _other_looks(
@@ -129,7 +135,8 @@ def _other_looks(
     load: Loader,
 ) -> list[tuple[str, NDArray[np.uint8]]]:
     """Class masks of the other members of the ensemble."""
-    look = partial(_look, micrograph, background=background, um_per_px=um_per_px)
+    # Smaller tiles: these looks share the memory with the measuring.
+    look = partial(_look, micrograph, background=background, um_per_px=um_per_px, tile_px=TILE_PX * 3 // 4)
     if parameters.uncertainty == "none":
         return []
     second = network.card.content.get("second_opinion")

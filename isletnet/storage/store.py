@@ -77,7 +77,10 @@ class Store(ABC):
 
     @abstractmethod
     def list_keys(self, folder: str = "") -> Iterator[str]:
-        """List the keys of all objects below a folder (or of all), in the order of their bytes."""
+        """List the keys of all objects below a folder (or of all), in the order of their bytes.
+
+        What a stranger put there under a name that no key may have is passed over, such as ``lost+found``.
+        """
 
     @abstractmethod
     def list_folders(self, folder: str) -> Iterator[str]:
@@ -106,6 +109,11 @@ class Store(ABC):
         return (self.create,)
 
 
+def is_key(text: str) -> bool:
+    """Whether a text may name an object; see `check_key`."""
+    return len(text) <= LONGEST_KEY_BYTES and all(_SEGMENT.fullmatch(segment) for segment in text.split("/"))
+
+
 def check_key(key: str) -> str:
     """Return the key if it may name an object.
 
@@ -120,7 +128,7 @@ def check_key(key: str) -> str:
     ParameterError
         Anything else: other characters, ``..``, a leading or trailing slash, NUL, too long.
     """
-    if len(key) > LONGEST_KEY_BYTES or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+    if not is_key(key):
         shown = key if len(key) <= 80 else f"{key[:80]}..."
         raise ParameterError(
             f"a key is segments of letters, digits, '.', '_' and '-' joined by '/', at most {LONGEST_KEY_BYTES} bytes; "

@@ -30,6 +30,7 @@ from isletnet.storage.layout import (
     image_key,
     load,
     open_key,
+    request_ids,
     request_key,
 )
 from isletnet.storage.records import load_outcome, load_request
@@ -88,10 +89,14 @@ def verify(store: Store) -> StoreReport:
     deleted = _deleted_keys(store)
     states: Counter[str] = Counter()
     for folder, check in ((REQUESTS, _request_problems), (TRAINING, _training_problems)):
+        ids = set(request_ids(store, folder))
         for name in store.list_folders(folder):
+            subject = f"{folder}/{name}"
+            if name not in ids:
+                problems.append(Problem(kind="orphan", key=subject, message="it is not the id of a request"))
             # A bucket may still name a folder whose objects are gone.
-            if any(True for _ in store.list_keys(f"{folder}/{name}")):
-                problems += _guarded(f"{folder}/{name}", check(store, name, deleted))
+            elif any(True for _ in store.list_keys(subject)):
+                problems += _guarded(subject, check(store, name, deleted))
                 if folder == REQUESTS:
                     states[_state(store, name)] += 1
     problems += _guarded(OPEN, _index_problems(store))

@@ -188,6 +188,16 @@ def test_an_object_is_no_folder_of_objects(store: Store):
     assert list(store.list_keys()) == ["a", "b/c"]
 
 
+def test_what_strangers_put_there_is_passed_over(tmp_path: Path):
+    store = LocalStore(tmp_path)
+    store.create("a/b", b"1")
+    for name in ("lost+found/x", "a/ü.txt", ".DS_Store", "a/.b.swp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert list(store.list_keys()) == ["a/b"]
+    assert list(store.list_folders("")) == ["a"]
+
+
 def _die_while_writing(root: Path) -> None:
     def chunks():
         yield b"x" * 1000

@@ -22,7 +22,7 @@ from isletnet.errors import (
     StoreFullError,
     StoreUnsuitableError,
 )
-from isletnet.storage.store import CHUNK_BYTES, Store, check_folder, check_key
+from isletnet.storage.store import CHUNK_BYTES, Store, check_folder, check_key, is_key
 
 # No key starts with a dot, so no listing meets it.
 UNFINISHED_FOLDER = ".unfinished"
@@ -165,7 +165,7 @@ class LocalStore(Store):
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with _plain_errors(folder), os.scandir(self._root / folder) as entries:
-                return [entry for entry in entries if not entry.name.startswith(".")]
+                return [entry for entry in entries if is_key(entry.name)]
         except NotStoredError:
             return []
 

@@ -26,7 +26,7 @@ from isletnet.errors import (
     StoreUnavailableError,
     StoreUnsuitableError,
 )
-from isletnet.storage.store import CHUNK_BYTES, Create, Store, check_folder, check_key
+from isletnet.storage.store import CHUNK_BYTES, Create, Store, check_folder, check_key, is_key
 
 if TYPE_CHECKING:
     from obstore import Attributes, ObjectMeta
@@ -167,14 +167,14 @@ class S3Store(Store):
         """List the keys below a folder; see `Store.list_keys`."""
         keys = (entry["path"] for entry in self._entries(folder))
         # Not every service lists in the order of bytes.
-        yield from sorted(key for key in keys if not key.startswith(f"{LARGE_FOLDER}/"))
+        yield from sorted(key for key in keys if is_key(key) and not key.startswith(f"{LARGE_FOLDER}/"))
 
     def list_folders(self, folder: str) -> Iterator[str]:
         """List the folders directly below a folder; see `Store.list_folders`."""
         with _plain_errors(check_folder(folder)):
             found = obstore.list_with_delimiter(self._bucket, folder or None)["common_prefixes"]
         names = (path.rstrip("/").rpartition("/")[2] for path in found)
-        yield from sorted(name for name in names if folder or name != LARGE_FOLDER)
+        yield from sorted(name for name in names if is_key(name) and (folder or name != LARGE_FOLDER))
 
     def delete(self, key: str) -> None:
         """Remove an object; see `Store.delete`."""
