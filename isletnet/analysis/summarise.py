@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from isletnet.analysis.summary import estimates, integrity, pooling, preparation
-from isletnet.analysis.summary.flat import flat_row, to_dict
+from isletnet.analysis.summary.flat import flat_row
 from isletnet.analysis.summary.pooling import ImageNumbers, Particles, image_numbers, numbers_of
 from isletnet.analysis.summary.preparation import criteria_quantities
 from isletnet.analysis.summary.weibull import fit_weibull
@@ -37,7 +37,6 @@ __all__ = [
     "numbers_of",
     "pool",
     "summarise_image",
-    "to_dict",
 ]
 
 UM2_PER_MM2 = 1e6

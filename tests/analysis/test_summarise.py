@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from islet_tables import class_picture, islet_table, numbers, published_sizes_um, ricordi
 
-from isletnet.analysis.summarise import flat_row, pool, summarise_image, to_dict
+from isletnet.analysis.summarise import flat_row, pool, summarise_image
 from isletnet.errors import ParameterError
+from isletnet.exports.records import to_json
 from isletnet.schemas import IEQ_METHODS, VOLUME_METHODS, AnalysisParameters, QualityWarning, Summary
 
 COUNT = AnalysisParameters()
@@ -228,7 +229,7 @@ def test_wrong_parameters_are_refused_by_name(wrong):
 def test_plain_data_holds_only_what_json_can(diameter_um, is_calibrated):
     warning = QualityWarning(code="focus", message="soft", evidence={"blur": math.nan})
     summary = summary_of(diameter_um, um_per_px=2.0 if is_calibrated else None, warnings=(warning,))
-    again = json.loads(json.dumps(to_dict(summary), allow_nan=False))
+    again = json.loads(to_json(summary))
     assert again["islets_n"] == summary.islets_n
     assert again["ieq"]["value"] == summary.ieq.value
     assert again["warnings"][0]["evidence"] == {"blur": None}

@@ -1,10 +1,8 @@
-"""A summary as plain data: nested for JSON, or one flat row for a table."""
+"""A summary as one flat row of a table."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,23 +11,6 @@ from isletnet.analysis.summary.integrity import CLASS_BOUNDS_UM
 from isletnet.schemas import Estimate, Preparation, Summary
 
 Value = str | int | float | None
-
-
-def to_dict(summary: Summary) -> dict[str, Any]:
-    """Turn a summary into plain data that JSON can hold.
-
-    Parameters
-    ----------
-    summary
-        Of an image or a sample.
-
-    Returns
-    -------
-    dict of str to Any
-        The fields of the record, tuples as lists. NaN and infinity become None.
-    """
-    plain: dict[str, Any] = _plain(dataclasses.asdict(summary))
-    return plain
 
 
 def flat_row(summary: Summary) -> dict[str, Value]:
@@ -120,11 +101,7 @@ def _preparation_columns(whole: Preparation | None) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Value:
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
