@@ -294,5 +294,21 @@ def train(
             typer.echo(card.folder)
 
 
+@app.command()
+def verify(
+    store: Annotated[str, typer.Argument(show_default=False, help="Folder of the store, or s3://bucket/prefix.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
+) -> None:
+    """Check a store: nothing missing, damaged or left over, the audit's chain intact. Exit code 1 if something is."""
+    from isletnet.storage.store import open_store
+    from isletnet.storage.verify import report_json, report_text, verify
+
+    with _plain_errors():
+        report = verify(open_store(store, must_exist=True))
+    typer.echo(report_json(report) if as_json else report_text(report))
+    if not report.is_clean:
+        raise typer.Exit(EXIT_FAILED)
+
+
 if __name__ == "__main__":
     app()

@@ -13,13 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
-from isletnet.errors import AlreadyStoredError, ParameterError, StoreUnsuitableError
+from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError, StoreUnsuitableError
 
 LONGEST_KEY_BYTES = 512
 CHUNK_BYTES = 1 << 20
 PROBE_FOLDER = "probe"
-PROBE_RACERS = 8
+PROBE_RACERS = 4
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 
@@ -196,7 +197,7 @@ def _wins(create: Create, key: str, content: bytes) -> bool:
     return True
 
 
-def open_store(location: str) -> Store:
+def open_store(location: str, *, must_exist: bool = False) -> Store:
     """Open the store at a location.
 
     Parameters
@@ -204,23 +205,27 @@ def open_store(location: str) -> Store:
     location
         A folder, or ``s3://bucket`` or ``s3://bucket/prefix``. For S3, endpoint and credentials come from the
         ``AWS_*`` variables as for other S3 tools; `S3Store` takes them as arguments.
+    must_exist
+        Refuse a folder that is not there, which would be made otherwise.
 
     Raises
     ------
     StorageError
-        The folder cannot be used.
+        The folder is not there or cannot be used, or S3 is not installed.
     ParameterError
         The location is neither.
     """
     if location.startswith("s3://"):
-        from isletnet.storage.backends.s3 import S3Store
-
+        try:
+            from isletnet.storage.backends.s3 import S3Store
+        except ImportError as error:
+            raise StoreUnsuitableError("S3 needs the package obstore: install isletnet[serve]") from error
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         return S3Store(bucket, prefix=prefix.strip("/"))
     if "://" in location:
         raise ParameterError("a store is a folder or s3://bucket/prefix", subject=location)
-    from pathlib import Path
-
     from isletnet.storage.backends.local import LocalStore
 
+    if must_exist and not Path(location).is_dir():
+        raise NotStoredError("there is no such folder", subject=location)
     return LocalStore(Path(location))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from isletnet.errors import IsletnetError, NotStoredError
@@ -108,6 +109,24 @@ def verify(store: Store) -> StoreReport:
         audit_head_sha256=sha256_of(store, audit.entry_key(number)) if number else audit.START_SHA256,
         problems=tuple(problems),
     )
+
+
+def report_text(report: StoreReport) -> str:
+    """Write a report for a person: one line a problem, then what was counted."""
+    problems = [f"{problem.kind:<10} {problem.key}: {problem.message}" for problem in report.problems]
+    states = ", ".join(f"{count} {state}" for state, count in report.requests_by_state.items()) or "none"
+    counted = [
+        f"requests: {states}",
+        f"objects: {report.objects_n}",
+        f"audit: {report.audit_entries_n} entries, the last has SHA-256 {report.audit_head_sha256}",
+        "The store is clean." if report.is_clean else f"Something is wrong: {len(report.problems)} problems.",
+    ]
+    return "\n".join(problems + counted)
+
+
+def report_json(report: StoreReport) -> str:
+    """Write a report for a machine."""
+    return json.dumps(asdict(report) | {"is_clean": report.is_clean}, indent=1)
 
 
 def _guarded(subject: str, check: Iterator[Problem]) -> list[Problem]:

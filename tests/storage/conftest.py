@@ -65,7 +65,7 @@ def make_s3_store(
         endpoint=address,
         access_key_id=ACCESS_KEY,
         secret_access_key=secret_key,
-        allow_http=True,
+        region="us-east-1",
         retry_timeout=timedelta(seconds=retry_s),
         request_timeout=timedelta(seconds=request_s),
         pause=lambda _: None,

@@ -25,7 +25,7 @@ from tests.storage.crash import Crash, CrashStore
 from tests.storage.store_contract import MemoryStore
 
 FOR_EVER = RetentionPolicy(images_days=10_000, results_days=10_000)
-DEATHS_SAMPLE_N = 15
+DEATHS_SAMPLE_N = 10
 
 
 class Scenario(NamedTuple):

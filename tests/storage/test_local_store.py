@@ -173,8 +173,9 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path):
 def test_a_store_that_vanished_is_not_silently_begun_anew(tmp_path: Path):
     store = LocalStore(tmp_path / "store")
     (tmp_path / "store").rename(tmp_path / "elsewhere")
-    with pytest.raises(StorageError):
-        store.create("key", b"content")
+    for action in (lambda: store.create("key", b"content"), lambda: store.delete("key")):
+        with pytest.raises(StorageError):
+            action()
     assert not (tmp_path / "store").exists()
 
 

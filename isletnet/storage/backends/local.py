@@ -32,6 +32,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 # A deleter may remove a folder that it finds empty while a creator is about to use it.
 _FOLDER_TRIES = 16
+_VANISHED = "the store's folder is gone; mount or restore it"
 
 
 class LocalStore(Store):
@@ -122,10 +123,11 @@ class LocalStore(Store):
             with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
             kept = path.parent
-            while kept != self._root and _is_gone(kept):
-                kept = kept.parent
             # Also when the object was gone before: who removed it may have died before the disk knew.
-            _force_to_disk(kept)
+            while (kept != self._root and _is_gone(kept)) or not _force_to_disk(kept):
+                kept = kept.parent
+        if not self._root.is_dir():
+            raise StorageError(_VANISHED, subject=key)
 
     def discard_leftovers(self) -> int:
         """Remove unfinished files whose writer has died; see `Store.discard_leftovers`."""
@@ -153,14 +155,14 @@ class LocalStore(Store):
                 os.link(source, target)
             except FileNotFoundError:
                 continue
-            except (FileExistsError, NotADirectoryError):
-                if not target.is_file():
+            except (FileExistsError, NotADirectoryError) as error:
+                if target.is_dir() or isinstance(error, NotADirectoryError):
                     raise ParameterError("an object cannot be a folder of objects, too", subject=key) from None
                 _force_to_disk(target.parent)
                 raise AlreadyStoredError("it is stored already, and never overwritten", subject=key) from None
             _force_to_disk(target.parent)
             return
-        raise StorageError("the store's folder is gone; mount or restore it", subject=key)
+        raise StorageError(_VANISHED, subject=key)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -224,9 +226,14 @@ def _is_gone(folder: Path) -> bool:
     return True
 
 
-def _force_to_disk(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _force_to_disk(folder: Path) -> bool:
+    """Make the disk know the names in a folder; whether the folder is still there."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+    return True

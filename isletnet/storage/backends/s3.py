@@ -30,7 +30,7 @@ from isletnet.storage.store import CHUNK_BYTES, Create, Store, check_folder, che
 
 if TYPE_CHECKING:
     from obstore import Attributes, ObjectMeta
-    from obstore.store import BackoffConfig
+    from obstore.store import BackoffConfig, ClientConfig
 
 # Hidden from all listings.
 LARGE_FOLDER = "large"
@@ -41,6 +41,8 @@ PART_BYTES = 8 << 20
 _WRITER = "isletnet-writer"
 # On an empty object: the name of the large object that holds the content. On a large object: the key it is for.
 _LARGE, _KEY = "isletnet-large", "isletnet-key"
+_CONNECT_TIMEOUT = timedelta(seconds=2)
+_BACKOFF: BackoffConfig = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1), "base": 2}
 _CONFLICT_TRIES = 6
 _FIRST_PAUSE_S = 0.05
 _LEFTOVER_AGE = timedelta(days=1)
@@ -56,15 +58,11 @@ class S3Store(Store):
     prefix
         Folder of the bucket that all keys are in.
     endpoint
-        Address of the service, ``https://...``; AWS if None.
-    access_key_id, secret_access_key
+        Address of the service; ``http://`` is for private networks only. If None, as the rest.
+    access_key_id, secret_access_key, region
         If None, the ``AWS_*`` variables or the machine's role decide.
-    region
-        Region of the bucket.
-    allow_http
-        Permit an endpoint without TLS, as on a private network.
-    connect_timeout, request_timeout
-        Limits on a connection and on one request, a part of an upload being one.
+    request_timeout
+        Limit on one request, a part of an upload being one.
     retry_timeout
         A service that fails or refuses connections is tried again, with backoff, for this long.
     pause
@@ -79,9 +77,7 @@ class S3Store(Store):
         endpoint: str | None = None,
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
-        region: str = "us-east-1",
-        allow_http: bool = False,
-        connect_timeout: timedelta = timedelta(seconds=2),
+        region: str | None = None,
         request_timeout: timedelta = timedelta(seconds=30),
         retry_timeout: timedelta = timedelta(seconds=4),
         pause: Callable[[float], None] = time.sleep,
@@ -94,23 +90,17 @@ class S3Store(Store):
             # Not every service knows the removal of many at once.
             "disable_bulk_delete": True,
         }
-        backoff: BackoffConfig = {
-            "init_backoff": timedelta(milliseconds=100),
-            "max_backoff": timedelta(seconds=1),
-            "base": 2,
-        }
         config: Any = {name: value for name, value in given.items() if value is not None}
+        options: ClientConfig = {"connect_timeout": _CONNECT_TIMEOUT, "timeout": request_timeout}
+        if endpoint is not None and endpoint.startswith("http://"):
+            options["allow_http"] = True
         with _plain_errors(bucket):
             self._bucket = Bucket(
                 bucket,
                 prefix=check_folder(prefix) or None,
                 config=config,
-                client_options={
-                    "allow_http": allow_http,
-                    "connect_timeout": connect_timeout,
-                    "timeout": request_timeout,
-                },
-                retry_config={"max_retries": 6, "backoff": backoff, "retry_timeout": retry_timeout},
+                client_options=options,
+                retry_config={"max_retries": 6, "backoff": _BACKOFF, "retry_timeout": retry_timeout},
             )
         self._pause = pause
 
