@@ -68,9 +68,9 @@ def work_through(store: Store, clock: Clock) -> None:
         clock.pass_s(60)
 
 
-def ended(store: Store, clock: Clock, *, mail_to: str | None = None) -> Request:
+def ended(store: Store, clock: Clock, *, mail_to: str | None = None, request_id: str | None = None) -> Request:
     """Submit a request and do it."""
-    request = submit(store, clock, mail_to=mail_to)
+    request = submit(store, clock, mail_to=mail_to, request_id=request_id)
     lease = dispatcher(store, clock).take(now=clock.now)
     assert lease is not None
     assert lease.request == request
