@@ -197,29 +197,17 @@ class S3Store(Store):
         return (self.create, lambda key, content: self._create_large(key, (content,)))
 
     def _create_large(self, key: str, parts: Iterable[bytes]) -> None:
-        name = secrets.token_hex(16)
-        attributes: Attributes = {_LARGE: name}
-        check_key(key)
-        try:
-            self._upload(_large_path(attributes), parts, key)
-            self._create_once(key, b"", attributes)
-        except AlreadyStoredError:
-            self._remove(_large_path(attributes))
-            raise
-
-    def _upload(self, path: str, parts: Iterable[bytes], key: str) -> None:
-        attributes: Attributes = {_KEY: key}
+        named: Attributes = {_LARGE: secrets.token_hex(16)}
+        names: Attributes = {_KEY: check_key(key)}
+        path = _large_path(named)
         with _plain_errors(key):
             # Two parts at once bound the memory.
-            obstore.put(
-                self._bucket,
-                path,
-                parts,
-                attributes=attributes,
-                use_multipart=True,
-                chunk_size=PART_BYTES,
-                max_concurrency=2,
-            )
+            obstore.put(self._bucket, path, parts, attributes=names, chunk_size=PART_BYTES, max_concurrency=2)
+        try:
+            self._create_once(key, b"", named)
+        except AlreadyStoredError:
+            self._remove(path)
+            raise
 
     def _create_once(self, key: str, content: bytes, attributes: Attributes) -> None:
         """PUT under a condition; a conflict that leaves no object (409, a race with a removal) is tried again."""
