@@ -84,7 +84,7 @@ def islet_tint(rng: np.random.Generator, light: Light) -> Tint:
     return Tint(
         glow=(rng.uniform(-0.05, 0.16), rng.uniform(-0.03, 0.03), 0.0),
         glow_um=rng.uniform(5, 20),
-        absorb=(rng.uniform(-0.04, 0.16), rng.uniform(0.8, 1.9), rng.uniform(0.4, 1.3)),
+        absorb=(rng.uniform(-0.04, 0.16), rng.uniform(1.1, 2.6), rng.uniform(0.4, 1.3)),
         absorb_um=rng.uniform(18, 70),
     )
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 # Exocrine tissue that changes the light less (sum over the channels) is invisible, and no truth holds it.
 FAINTEST_LOG_RATIO = 0.08
-# Experts draw an islet's outline where its colour is half way to the background; tissue that tapers off further out is
-# too thin to be seen. On a dark field the glow of the rim is there at once, and the outline goes through its slope.
-OUTLINE_SHARE, DARK_OUTLINE_SHARE = 0.47, 0.8
+# Experts draw the outline where an islet takes a certain share of the green light (ln ratio, measured on real
+# outlines), or half of what a pale islet takes at its darkest; tissue that tapers off further out is too thin to be
+# seen. On a dark field the glow of the rim is there at once, and the outline goes through its slope.
+OUTLINE_LOG_RATIO = (0.34, 0.48)
+PALE_OUTLINE_SHARE, DARK_OUTLINE_SHARE = 0.5, 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,8 +48,9 @@ class _Tissue:
 
     log_ratio: NDArray[np.float32]
     exocrine_visible: NDArray[np.bool_]
-    islet_saturation: NDArray[np.float32]
+    islet_signal: NDArray[np.float32]
     outline_share: float
+    outline_signal: float
 
 
 def _true_classes(dish: Dish, tissue: _Tissue, um_per_px: float) -> NDArray[np.uint8]:
@@ -55,8 +58,9 @@ def _true_classes(dish: Dish, tissue: _Tissue, um_per_px: float) -> NDArray[np.u
     exocrine = blur(tissue.exocrine_visible.astype(np.float32), 4.0 / um_per_px) > 0.45
     classes = np.where(exocrine, EXOCRINE, BACKGROUND).astype(np.uint8)
     full = np.zeros(int(dish.islets.max()) + 1, dtype=np.float32)
-    np.maximum.at(full, dish.islets.ravel(), tissue.islet_saturation.ravel())
-    classes[(dish.islets > 0) & (tissue.islet_saturation >= tissue.outline_share * full[dish.islets])] = ISLET
+    np.maximum.at(full, dish.islets.ravel(), tissue.islet_signal.ravel())
+    outline = np.minimum(tissue.outline_share * full, tissue.outline_signal)
+    classes[(dish.islets > 0) & (tissue.islet_signal >= outline[dish.islets])] = ISLET
     below, right = dish.islets[:-1] != dish.islets[1:], dish.islets[:, :-1] != dish.islets[:, 1:]
     both_below = (dish.islets[:-1] > 0) & (dish.islets[1:] > 0) & below
     both_right = (dish.islets[:, :-1] > 0) & (dish.islets[:, 1:] > 0) & right
@@ -106,9 +110,10 @@ def make_scene(
     truth = sow_islets(rng, dish, um_per_px, islets_n, touch=rng.choice([0.0, 0.25, 0.7]))
     if rng.random() < 0.62:
         sow_exocrine(rng, dish, um_per_px, int(rng.poisson(np.exp(rng.uniform(np.log(1.5), np.log(60))) * area_mm2)))
-    tissue = _tissue(rng, dish, shape, um_per_px, light)
+    blur_px = min(float(np.exp(rng.uniform(np.log(0.8), np.log(5.0)))) / um_per_px, 6.0)
+    tissue = _tissue(rng, dish, shape, um_per_px, light, blur_px)
     classes = _true_classes(dish, tissue, um_per_px)
-    pixels = _photograph(rng, tissue.log_ratio, um_per_px, light)
+    pixels = _photograph(rng, tissue.log_ratio, um_per_px, light, blur_px)
     return Scene(
         seed=seed,
         um_per_px=um_per_px,
@@ -121,7 +126,12 @@ def make_scene(
 
 
 def _tissue(
-    rng: np.random.Generator, dish: Dish, shape: tuple[int, int], um_per_px: float, light: optics.Light
+    rng: np.random.Generator,
+    dish: Dish,
+    shape: tuple[int, int],
+    um_per_px: float,
+    light: optics.Light,
+    blur_px: float,
 ) -> _Tissue:
     stain = optics.stain_map(rng, shape, um_per_px)
     # Spreading the strength past the outline keeps the blurred rim as strongly stained as its islet.
@@ -144,18 +154,22 @@ def _tissue(
     visible = (dish.exocrine_um > 0) & (np.abs(soft).sum(axis=2) > FAINTEST_LOG_RATIO)
     # Tissue under an islet adds little; tissue over it is rare.
     total = ratio + soft * np.where(dish.islet_um > 0, 0.3, 1.0)[..., None].astype(np.float32)
-    dark = light == "dark"
-    outlining_um = islet_tint.glow_um if dark else islet_tint.absorb_um
+    if light == "dark":
+        signal, share, level = 1 - np.exp(-dish.islet_um / np.float32(islet_tint.glow_um)), DARK_OUTLINE_SHARE, np.inf
+    else:
+        green = np.exp(islet_tint.log_ratio(dish.islet_um, strength)[..., 1])
+        signal, share, level = -np.log(blur(green, blur_px)), PALE_OUTLINE_SHARE, rng.uniform(*OUTLINE_LOG_RATIO)
     return _Tissue(
         log_ratio=np.asarray(total, dtype=np.float32),
         exocrine_visible=visible,
-        islet_saturation=np.asarray(1 - np.exp(-dish.islet_um / np.float32(outlining_um)), dtype=np.float32),
-        outline_share=DARK_OUTLINE_SHARE if dark else OUTLINE_SHARE,
+        islet_signal=np.asarray(signal, dtype=np.float32),
+        outline_share=share,
+        outline_signal=level,
     )
 
 
 def _photograph(
-    rng: np.random.Generator, tissue: NDArray[np.float32], um_per_px: float, light: optics.Light
+    rng: np.random.Generator, tissue: NDArray[np.float32], um_per_px: float, light: optics.Light, blur_px: float
 ) -> NDArray[np.uint8]:
     shape = tissue.shape[:2]
     gain = tissue.copy()
@@ -174,7 +188,7 @@ def _photograph(
     return optics.expose(
         rng,
         levels.astype(np.float32),
-        blur_px=min(np.exp(rng.uniform(np.log(0.8), np.log(5.0))) / um_per_px, 6.0),
+        blur_px=blur_px,
         noise_levels=np.exp(rng.uniform(np.log(0.3), np.log(3.5))),
         jpeg_quality=int(rng.integers(70, 97)) if rng.random() < 0.7 else None,
     )
