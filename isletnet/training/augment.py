@@ -67,11 +67,11 @@ def straight_crop(
 
 
 def warped_crop(
-    rng: np.random.Generator, source: CropSource, side_px: int
+    rng: np.random.Generator, source: CropSource, side_px: int, *, variation: float = 1.0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """Cut a square at any angle and scale; most hold an islet or a clump, the small ones as often as the large."""
-    angle, scale = rng.uniform(0, 2 * np.pi), float(np.exp(rng.normal(0, 0.2)))
-    stretch = float(np.exp(rng.normal(0, 0.08)))
+    angle, scale = rng.uniform(0, 2 * np.pi), float(np.exp(rng.normal(0, 0.2 * variation)))
+    stretch = float(np.exp(rng.normal(0, 0.08 * variation)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if rng.random() < 0.5:
         turn[:, 1] *= -1
@@ -128,7 +128,7 @@ def colour(
         tilt = rng.normal(0, 0.012 * strength, (2, 3)).astype(np.float32)
         ratio = ratio + rng.normal(0, 0.015 * strength, 3).astype(np.float32)
         ratio = ratio + slope[:, None, None] * tilt[0] + slope[None, :, None] * tilt[1]
-        if rng.random() < 0.35:
+        if rng.random() < 0.35 * strength:
             sigma_px = rng.uniform(0.4, 1.6) * strength
             ratio = ndi.gaussian_filter(ratio, (sigma_px, sigma_px, 0), truncate=3.0)
         if rng.random() < 0.5:

@@ -27,7 +27,7 @@ Batch = tuple["NDArray[np.float32]", "NDArray[np.uint8]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitPlan:
-    """What a run does; written into its folder before the first step."""
+    """What a run does; written into its folder before the first step. ``variation`` scales the augmentation."""
 
     widths: tuple[int, ...]
     stem_width: int
@@ -37,6 +37,7 @@ class FitPlan:
     side_px: int = 256
     learning_rate: float = 2e-3
     real_fraction: float = 0.0
+    variation: float = 1.0
     seed: int = 1
     checkpoint_steps: int = 250
 
@@ -49,10 +50,12 @@ def _crop(
     weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     if real and rng.random() < plan.real_fraction:
-        levels, background, labels = warped_crop(rng, real[int(rng.choice(len(real), p=weights))], plan.side_px)
+        levels, background, labels = warped_crop(
+            rng, real[int(rng.choice(len(real), p=weights))], plan.side_px, variation=plan.variation
+        )
     else:
         levels, background, labels = straight_crop(rng, synthetic[int(rng.integers(len(synthetic)))], plan.side_px)
-    return colour(rng, levels, background), labels
+    return colour(rng, levels, background, strength=plan.variation), labels
 
 
 def _batches(

@@ -10,7 +10,9 @@ from isletnet.training.fit import FitPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A network: first on synthetic scenes alone (``base``), then with the real micrographs (``tune``)."""
+    """A network: on synthetic scenes alone (``base``), with the real micrographs (``tune``), and on these with little
+    variation (``finish``), to draw contours as the experts do.
+    """
 
     name: str
     working_um_per_px: float
@@ -18,6 +20,7 @@ class Recipe:
     tuning_scenes_n: int
     base: FitPlan
     tune: FitPlan
+    finish: FitPlan
     second_opinion: str | None = None
 
     @property
@@ -33,7 +36,7 @@ def _recipe(
     widths: tuple[int, ...],
     um_per_px: float,
     scenes_n: tuple[int, int],
-    steps: tuple[int, int],
+    steps: tuple[int, int, int],
     second_opinion: str | None = None,
 ) -> Recipe:
     base = FitPlan(widths=widths, stem_width=8, convolutions=2, steps=steps[0], learning_rate=2e-3, seed=1)
@@ -44,6 +47,7 @@ def _recipe(
         tuning_scenes_n=scenes_n[1],
         base=base,
         tune=replace(base, steps=steps[1], learning_rate=1e-3, real_fraction=0.65, seed=2),
+        finish=replace(base, steps=steps[2], learning_rate=5e-4, real_fraction=0.85, variation=0.4, seed=3),
         second_opinion=second_opinion,
     )
 
@@ -56,10 +60,12 @@ RECIPES = {
             widths=(24, 48, 96, 160),
             um_per_px=2.0,
             scenes_n=(1600, 700),
-            steps=(4500, 1200),
+            steps=(4500, 1200, 700),
             second_opinion="islet-unet-small",
         ),
-        _recipe("islet-unet-small", widths=(16, 32, 64, 96), um_per_px=4.0, scenes_n=(1200, 500), steps=(2500, 800)),
+        _recipe(
+            "islet-unet-small", widths=(16, 32, 64, 96), um_per_px=4.0, scenes_n=(1200, 500), steps=(1400, 500, 400)
+        ),
     )
 }
 

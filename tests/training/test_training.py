@@ -136,7 +136,13 @@ def test_known_errors_come_from_pictures_left_out() -> None:
 def test_a_network_is_made_from_nothing_and_runs_on_both_engines(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("isletnet.training.workflow.EVALUATION_SEEDS", range(900_000, 900_002))
     recipe = Recipe(
-        name="tiny", working_um_per_px=4.0, scenes_n=2, tuning_scenes_n=2, base=TINY, tune=replace(TINY, steps=4)
+        name="tiny",
+        working_um_per_px=4.0,
+        scenes_n=2,
+        tuning_scenes_n=2,
+        base=TINY,
+        tune=replace(TINY, steps=4),
+        finish=replace(TINY, steps=2),
     )
     lines: list[str] = []
     card = train_network(
