@@ -33,6 +33,7 @@ def write_colour_network(folder: Path) -> Path:
         "name": "colour",
         "version": "1",
         "working_um_per_px": 4.0,
+        "thresholds": {"islet": 0.5},
         "architecture": {"widths": [1], "stem_width": 1, "convolutions": 1},
         "files": {name: sha256_of(folder / name) for name in (WEIGHTS_FILE, *OPENVINO_FILES)},
     }

@@ -123,7 +123,15 @@ def _look(
     working = (max(CELL_PX, round(height * factor)), max(CELL_PX, round(width * factor)))
     run = _flipped(network, axes) if axes else network.run
     cells = _background_cells(background, working)
-    return segment(micrograph.pixels, run, cells, factor=factor, halo_px=network.card.halo_px, tile_px=tile_px)
+    return segment(
+        micrograph.pixels,
+        run,
+        cells,
+        factor=factor,
+        halo_px=network.card.halo_px,
+        islet_threshold=network.card.islet_threshold,
+        tile_px=tile_px,
+    )
 
 
 def _other_looks(

@@ -88,6 +88,7 @@ def segment(
     *,
     factor: float,
     halo_px: int,
+    islet_threshold: float,
     tile_px: int = TILE_PX,
 ) -> Segmentation:
     """Segment a picture of any size with bounded memory.
@@ -103,6 +104,8 @@ def segment(
         of the working grid, float32 ``(rows, columns, 3)``.
     factor
         Sides at the working scale over the picture's own.
+    islet_threshold
+        See `winning_classes`.
     halo_px, tile_px
         Margin around a tile's core and the core's side, working px; multiples of 16.
 
@@ -130,14 +133,27 @@ def segment(
             else:
                 own = _back(probabilities, (outer_top, outer_left), (*rows, *columns), scale)
             window = (slice(*rows), slice(*columns))
-            classes[window] = _winner(own)
+            classes[window] = winning_classes(own, islet_threshold)
             islet_probability[window] = own[..., ISLET]
     return Segmentation(classes=classes, islet_probability=islet_probability)
 
 
-def _winner(probabilities: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Most probable class; on a tie the lower number, as argmax would."""
+def winning_classes(probabilities: NDArray[np.uint8], islet_threshold: float) -> NDArray[np.uint8]:
+    """Decide the class of each pixel.
+
+    Parameters
+    ----------
+    probabilities
+        uint8 ``(height, width, 3)``, 255 is certain.
+    islet_threshold
+        Probability 0.5..1 from which a pixel is islet; below it the likelier of the other two, background on a tie.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 ``(height, width)``.
+    """
     background, islet, exocrine = (probabilities[..., c] for c in (BACKGROUND, ISLET, EXOCRINE))
-    is_islet = (islet > background) & (islet >= exocrine)
-    is_exocrine = (exocrine > background) & (exocrine > islet)
+    is_islet = islet >= np.uint8(np.ceil(islet_threshold * 255))
+    is_exocrine = ~is_islet & (exocrine > background)
     return np.asarray(is_islet * np.uint8(ISLET) + is_exocrine * np.uint8(EXOCRINE), dtype=np.uint8)

@@ -26,6 +26,7 @@ class Card:
     name: str
     version: str
     working_um_per_px: float
+    islet_threshold: float
     widths: tuple[int, ...]
     stem_width: int
     convolutions: int
@@ -84,6 +85,7 @@ def read_card(folder: Path) -> Card:
             name=content["name"],
             version=content["version"],
             working_um_per_px=float(content["working_um_per_px"]),
+            islet_threshold=float(content["thresholds"]["islet"]),
             widths=tuple(content["architecture"]["widths"]),
             stem_width=int(content["architecture"]["stem_width"]),
             convolutions=int(content["architecture"]["convolutions"]),

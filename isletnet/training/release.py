@@ -52,6 +52,7 @@ def release(
     name: str,
     version: str,
     working_um_per_px: float,
+    islet_threshold: float,
     architecture: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> Card:
@@ -67,6 +68,8 @@ def release(
         Of the network.
     working_um_per_px
         Pixel size that it was trained at.
+    islet_threshold
+        Probability from which a pixel is islet.
     architecture
         ``widths``, ``stem_width``, ``convolutions``.
     facts
@@ -84,6 +87,7 @@ def release(
         "name": name,
         "version": version,
         "working_um_per_px": working_um_per_px,
+        "thresholds": {"islet": islet_threshold},
         "classes": ["background", "islet", "exocrine"],
         "architecture": dict(architecture),
         "normalisation": "log ratio to a quadratic background surface, log redness, log brightness; in the graph",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isletnet.analysis.segment import winning_classes
 from isletnet.evaluation.segmentation import confusion_matrix, islet_parts, pixel_scores
 from isletnet.schemas import CELL_PX, EXOCRINE, ISLET
 from isletnet.training.datasets import NOT_ISLET
@@ -20,21 +21,23 @@ if TYPE_CHECKING:
     Runner = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]
 
 
-def predict_classes(run: Runner, picture: TrainingPicture) -> NDArray[np.uint8]:
+def predict_classes(run: Runner, picture: TrainingPicture, islet_threshold: float) -> NDArray[np.uint8]:
     """Class mask of a picture at the working scale, uint8 ``(height, width)``."""
     height, width = picture.labels.shape
     pads = ((0, -height % CELL_PX), (0, -width % CELL_PX), (0, 0))
     probabilities = run(np.pad(picture.pixels, pads, mode="edge"), picture.log_background)
-    return np.asarray(np.argmax(probabilities[:height, :width], axis=-1), dtype=np.uint8)
+    return winning_classes(probabilities[:height, :width], islet_threshold)
 
 
-def class_scores(run: Runner, pictures: Sequence[TrainingPicture]) -> dict[str, Any]:
+def class_scores(run: Runner, pictures: Sequence[TrainingPicture], *, islet_threshold: float) -> dict[str, Any]:
     """Score class masks, pooled over pictures and for each.
 
     Parameters
     ----------
     run
         A network, see `isletnet.networks.model.Runner`.
+    islet_threshold
+        Probability from which a pixel is islet.
     pictures
         With labels at the working scale. Where exocrine tissue was not annotated only islets are scored.
 
@@ -48,7 +51,7 @@ def class_scores(run: Runner, pictures: Sequence[TrainingPicture]) -> dict[str, 
     islets_only = np.zeros((3, 3), dtype=np.int64)
     rows = []
     for picture in pictures:
-        found = predict_classes(run, picture)
+        found = predict_classes(run, picture, islet_threshold)
         partial = bool((picture.labels == NOT_ISLET).any())
         truth = np.where(picture.labels == NOT_ISLET, 0, picture.labels).astype(np.uint8)
         confusion = confusion_matrix(

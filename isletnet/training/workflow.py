@@ -159,10 +159,11 @@ def train_network(
         Of the released network.
     """
     real = [] if real_folder is None else list(real_pictures(real_folder, recipe.working_um_per_px))
+    score = partial(class_scores, islet_threshold=recipe.islet_threshold)
     rows = []
     for fold in folds if real else ():
         weights = tune(recipe, work, real_folder, leave_out=fold, report=report)
-        scores = class_scores(_runner(recipe, weights), [p for p in real if p.name in fold])
+        scores = score(_runner(recipe, weights), [p for p in real if p.name in fold])
         rows.append({"left_out": list(fold), **scores})
     weights = tune(recipe, work, real_folder, report=report)
     report(f"{recipe.name}: scoring on {len(EVALUATION_SEEDS)} scenes of unseen seeds")
@@ -172,7 +173,7 @@ def train_network(
     scores, shift = {}, None
     for precision in ("f32", "bf16") if cpu_has_bf16() else ("f32",):
         run = OpenvinoRunner(graph / "network.xml", precision=precision)
-        scores[precision] = {"synthetic": class_scores(run, unseen), "real_seen": class_scores(run, real)}
+        scores[precision] = {"synthetic": score(run, unseen), "real_seen": score(run, real)}
     if "bf16" in scores:
         shift = max(
             largest_dice_shift(scores["f32"][kind], scores["bf16"][kind]) for kind in ("synthetic", "real_seen")
@@ -205,6 +206,7 @@ def train_network(
         name=recipe.name,
         version=version,
         working_um_per_px=recipe.working_um_per_px,
+        islet_threshold=recipe.islet_threshold,
         architecture=recipe.architecture,
         facts=facts,
     )

@@ -135,7 +135,15 @@ def test_tiles_equal_the_whole_with_the_real_network() -> None:
         return cells[row : row + rows, column : column + columns]
 
     whole, tiled = (
-        segment(scene.pixels, network.run, background, factor=1.0, halo_px=network.card.halo_px, tile_px=tile_px)
+        segment(
+            scene.pixels,
+            network.run,
+            background,
+            factor=1.0,
+            islet_threshold=network.card.islet_threshold,
+            halo_px=network.card.halo_px,
+            tile_px=tile_px,
+        )
         for tile_px in (1024, 192)
     )
     assert np.abs(whole.islet_probability.astype(int) - tiled.islet_probability).max() <= 2

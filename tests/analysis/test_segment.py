@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from isletnet.analysis.segment import _source_range, _spans, segment
+from isletnet.analysis.segment import _source_range, _spans, segment, winning_classes
 from isletnet.schemas import CELL_PX, EXOCRINE, ISLET
 
 
@@ -57,8 +57,12 @@ def test_source_ranges_cover_once(source, factor) -> None:
 @pytest.mark.parametrize("factor", [1.0, 0.25, 0.61, 1.5], ids=str)
 def test_tiles_equal_the_whole(factor) -> None:
     pixels = noise_picture(*(np.array([613, 777]) / max(factor, 0.4)).astype(int))
-    whole = segment(pixels, colour_predictor, no_background, factor=factor, halo_px=64, tile_px=4096)
-    tiled = segment(pixels, colour_predictor, no_background, factor=factor, tile_px=128, halo_px=64)
+    whole = segment(
+        pixels, colour_predictor, no_background, factor=factor, islet_threshold=0.5, halo_px=64, tile_px=4096
+    )
+    tiled = segment(
+        pixels, colour_predictor, no_background, factor=factor, islet_threshold=0.5, tile_px=128, halo_px=64
+    )
     difference = np.abs(whole.islet_probability.astype(int) - tiled.islet_probability)
     assert difference.max() <= 1
     # Three noise channels tie often, and a tie may turn on one level of rounding.
@@ -73,7 +77,9 @@ def test_background_cells_are_asked_for_where_the_tile_lies() -> None:
         asked.append((first_row, first_column, rows, columns))
         return np.zeros((rows, columns, 3), np.float32)
 
-    segment(noise_picture(200, 330), colour_predictor, background, factor=1.0, tile_px=160, halo_px=32)
+    segment(
+        noise_picture(200, 330), colour_predictor, background, factor=1.0, islet_threshold=0.5, tile_px=160, halo_px=32
+    )
     rows, columns = [(0, 9), (5, 8)], [(0, 9), (5, 11), (12, 9)]
     assert asked == [(r, c, rows_n, columns_n) for r, rows_n in rows for c, columns_n in columns]
 
@@ -84,7 +90,7 @@ def test_result_has_the_pictures_own_grid_and_place(factor) -> None:
     pixels[..., 0] = 200
     pixels[40:100, 60:140] = (0, 255, 0)
     pixels[120:150, 180:230] = (0, 0, 255)
-    result = segment(pixels, lambda rgb, _: rgb, no_background, factor=factor, halo_px=32)
+    result = segment(pixels, lambda rgb, _: rgb, no_background, factor=factor, islet_threshold=0.5, halo_px=32)
     for code, rows, columns in ((ISLET, (40, 100), (60, 140)), (EXOCRINE, (120, 150), (180, 230))):
         y, x = np.nonzero(result.classes == code)
         assert np.abs(np.array([y.min(), y.max() + 1]) - rows).max() <= 2
@@ -94,4 +100,11 @@ def test_result_has_the_pictures_own_grid_and_place(factor) -> None:
 def test_input_is_not_modified() -> None:
     pixels = noise_picture(100, 90)
     pixels.flags.writeable = False
-    segment(pixels, colour_predictor, no_background, factor=0.7, halo_px=32)
+    segment(pixels, colour_predictor, no_background, factor=0.7, islet_threshold=0.5, halo_px=32)
+
+
+def test_threshold_decides_on_islets_and_the_rest_goes_to_the_likelier() -> None:
+    rows = [(100, 155, 0), (0, 155, 100), (100, 152, 3), (40, 152, 63), (51, 153, 51), (128, 0, 127), (127, 0, 128)]
+    probabilities = np.array(rows, np.uint8)[None]
+    assert winning_classes(probabilities, 0.6)[0].tolist() == [1, 1, 0, 2, 1, 0, 2]
+    assert winning_classes(probabilities, 0.5)[0].tolist() == [1, 1, 1, 1, 1, 0, 2]

@@ -18,6 +18,7 @@ def card(widths: tuple[int, ...], convolutions: int) -> Card:
         name="drawn",
         version="1",
         working_um_per_px=2.0,
+        islet_threshold=0.5,
         widths=widths,
         stem_width=3,
         convolutions=convolutions,

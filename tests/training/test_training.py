@@ -138,6 +138,7 @@ def test_a_network_is_made_from_nothing_and_runs_on_both_engines(tmp_path: Path,
     recipe = Recipe(
         name="tiny",
         working_um_per_px=4.0,
+        islet_threshold=0.5,
         scenes_n=2,
         tuning_scenes_n=2,
         base=TINY,
