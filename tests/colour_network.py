@@ -7,27 +7,31 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from isletnet.networks.card import CARD_FILE, OPENVINO_FILES, WEIGHTS_FILE, sha256_of
+from isletnet.networks.card import CARD_FILE, FEATURES_GRAPH, NETWORK_GRAPH, OPENVINO_FILES, WEIGHTS_FILE, sha256_of
 
 
 def write_colour_network(folder: Path) -> Path:
     """Write a network whose logits are linear in the grey levels: red alone is islet."""
     rgb = ops.parameter([1, -1, -1, 3], np.uint8, name="rgb")
     background = ops.parameter([1, -1, -1, 3], np.float32, name="log_background")
+    features = ops.parameter([1, -1, -1, 3], np.float32, name="features")
     # Columns: background, islet, exocrine; rows: red, green, blue.
     weights = np.array([[0.0, 0.2, 0.0], [0.0, -0.4, 0.0], [0.0, 0.0, 0.0]], np.float32)
     logits = ops.add(
-        ops.matmul(ops.convert(rgb, "f32"), ops.constant(weights), False, False),
+        ops.matmul(features, ops.constant(weights), False, False),
         ops.constant(np.array([0.0, -2.0, -8.0], np.float32)),
     )
     levels = ops.multiply(ops.softmax(logits, 3), ops.constant(np.float32(255)))
     probabilities = ops.convert(ops.round(levels, "half_to_even"), "u8")
-    model = openvino.Model([ops.result(probabilities)], [rgb, background], "colour")
-    for tensor in model.inputs:
-        tensor.get_tensor().set_names({tensor.node.get_friendly_name()})
-    model.outputs[0].get_tensor().set_names({"probabilities"})
     folder.mkdir(parents=True)
-    openvino.save_model(model, folder / OPENVINO_FILES[0], compress_to_fp16=False)
+    for file, output, inputs in (
+        (FEATURES_GRAPH, ops.convert(rgb, "f32"), [rgb, background]),
+        (NETWORK_GRAPH, probabilities, [features]),
+    ):
+        model = openvino.Model([ops.result(output)], inputs, "colour")
+        for tensor in model.inputs:
+            tensor.get_tensor().set_names({tensor.node.get_friendly_name()})
+        openvino.save_model(model, folder / file, compress_to_fp16=False)
     (folder / WEIGHTS_FILE).write_bytes(b"linear")
     card = {
         "name": "colour",

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "core.weights.h5"
-OPENVINO_FILES = ("network.xml", "network.bin")
+FEATURES_GRAPH, NETWORK_GRAPH = "features.xml", "network.xml"
+OPENVINO_FILES = (FEATURES_GRAPH, "features.bin", NETWORK_GRAPH, "network.bin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,7 +125,7 @@ def load_network(
         from isletnet.networks.openvino_engine import OpenvinoRunner, cpu_has_bf16
 
         used = _choose_precision(card, precision, chip_has_bf16=precision != "f32" and cpu_has_bf16())
-        run: Runner = OpenvinoRunner(card.folder / OPENVINO_FILES[0], precision=used, threads=threads)
+        run: Runner = OpenvinoRunner(card.folder, precision=used, threads=threads)
     else:
         from isletnet.networks.tensorflow_engine import TensorflowRunner
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from isletnet.networks.unet import build_core, serving_function
+from isletnet.networks.unet import build_core, decision_graph, feature_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +35,9 @@ class TensorflowRunner:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
         core = build_core(widths, stem_width, convolutions)
         core.load_weights(weights)
-        self._function = serving_function(core)
+        self._features, self._decide = feature_graph(), decision_graph(core)
 
     def __call__(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Class probabilities, uint8 ``(h, w, 3)``."""
-        output = self._function(tf.constant(rgb[None]), tf.constant(log_background[None]))
+        output = self._decide(self._features(tf.constant(rgb[None]), tf.constant(log_background[None])))
         return np.asarray(output[0], dtype=np.uint8)

@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from isletnet.networks.card import CARD_FILE, OPENVINO_FILES, WEIGHTS_FILE, Card, read_card, sha256_of
-from isletnet.networks.unet import build_core, serving_function
+from isletnet.networks.card import (
+    CARD_FILE,
+    FEATURES_GRAPH,
+    NETWORK_GRAPH,
+    OPENVINO_FILES,
+    WEIGHTS_FILE,
+    Card,
+    read_card,
+    sha256_of,
+)
+from isletnet.networks.unet import build_core, decision_graph, feature_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def convert_to_openvino(weights: Path, architecture: Mapping[str, Any], folder: Path) -> None:
-    """Freeze the serving graph and write it as ``network.xml`` and ``network.bin``.
+    """Freeze both graphs and write them in OpenVINO's format.
 
     Parameters
     ----------
@@ -28,21 +37,25 @@ def convert_to_openvino(weights: Path, architecture: Mapping[str, Any], folder: 
     architecture
         ``widths``, ``stem_width``, ``convolutions``.
     folder
-        Where the two files go.
+        Where the four files go.
     """
     import openvino
 
     core = build_core(architecture["widths"], architecture["stem_width"], architecture["convolutions"])
     core.load_weights(weights)
-    frozen = convert_variables_to_constants_v2(serving_function(core).get_concrete_function())
-    with tempfile.TemporaryDirectory() as scratch:
-        graph = Path(scratch) / "frozen.pb"
-        graph.write_bytes(frozen.graph.as_graph_def().SerializeToString())
-        converted = openvino.convert_model(graph)
-    for tensor in (*converted.inputs, *converted.outputs):
-        name = tensor.get_any_name().split(":")[0]
-        tensor.get_tensor().set_names({"probabilities"} if tensor in converted.outputs else {name})
-    openvino.save_model(converted, folder / OPENVINO_FILES[0], compress_to_fp16=False)
+    for file, function, output in (
+        (FEATURES_GRAPH, feature_graph(), "features"),
+        (NETWORK_GRAPH, decision_graph(core), "probabilities"),
+    ):
+        frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+        with tempfile.TemporaryDirectory() as scratch:
+            graph = Path(scratch) / "frozen.pb"
+            graph.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+            converted = openvino.convert_model(graph)
+        for tensor in converted.inputs:
+            tensor.get_tensor().set_names({tensor.get_any_name().split(":")[0]})
+        converted.outputs[0].get_tensor().set_names({output})
+        openvino.save_model(converted, folder / file, compress_to_fp16=False)
 
 
 def release(

@@ -172,7 +172,7 @@ def train_network(
     convert_to_openvino(weights, recipe.architecture, graph)
     scores, shift = {}, None
     for precision in ("f32", "bf16") if cpu_has_bf16() else ("f32",):
-        run = OpenvinoRunner(graph / "network.xml", precision=precision)
+        run = OpenvinoRunner(graph, precision=precision)
         scores[precision] = {"synthetic": score(run, unseen), "real_seen": score(run, real)}
     if "bf16" in scores:
         shift = max(
