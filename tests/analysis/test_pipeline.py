@@ -18,7 +18,16 @@ from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, AnalysisParameters
 from isletnet.synthetic.scene import make_scene
 
-NAMES = ["Lh05-04", "Lh10-03", "gtExoIsl_13", "gtExoIsl_21_left", "gtExoIsl_27_right"]
+# Smallest islet Dice that the chain may fall to. The last picture has five islets, four of them of some 20 px: a contour
+# that is half a pixel off costs it 0.03.
+SMALLEST_DICE = {
+    "Lh05-04": 0.97,
+    "Lh10-03": 0.97,
+    "gtExoIsl_13": 0.98,
+    "gtExoIsl_21_left": 0.965,
+    "gtExoIsl_27_right": 0.94,
+}
+NAMES = list(SMALLEST_DICE)
 
 
 def calibrations(folder: Path) -> dict[str, float]:
@@ -44,7 +53,7 @@ def test_real_micrographs_are_segmented_as_the_experts_did(analyses, real_data: 
     truth = np.asarray(Image.open(real_data / "labels" / f"{name}.png"))
     classes = result.labelled.classes
     assert classes.shape == truth.shape
-    assert dice(classes == ISLET, truth == ISLET) >= 0.955
+    assert dice(classes == ISLET, truth == ISLET) >= SMALLEST_DICE[name]
     if (truth == EXOCRINE).any():
         assert dice(classes == EXOCRINE, truth == EXOCRINE) >= 0.62
     um_per_px = result.calibration.um_per_px
