@@ -18,8 +18,8 @@ from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, AnalysisParameters
 from isletnet.synthetic.scene import make_scene
 
-# Smallest islet Dice that the chain may fall to. The last picture has five islets, four of them of some 20 px: a contour
-# that is half a pixel off costs it 0.03.
+# Smallest islet Dice that the chain may fall to. The last picture has five islets, four of them of some 20 px: a
+# contour that is half a pixel off costs it 0.03.
 SMALLEST_DICE = {
     "Lh05-04": 0.97,
     "Lh10-03": 0.97,
