@@ -25,7 +25,7 @@ from isletnet.errors import NetworkError
 from isletnet.networks.model import Network, load_network
 from isletnet.schemas import AnalysisParameters
 from isletnet.synthetic.scene import make_scene
-from tests.benchmarks.baselines import train_forest
+from tests.benchmarks.compare import forest
 
 NETWORKS = ("islet-unet", "islet-unet-small")
 SEED = 910_000
@@ -92,10 +92,9 @@ def analysis_rows(pixels: NDArray[np.uint8], name: str, repeats: int) -> tuple[l
 
 
 def forest_row(pixels: NDArray[np.uint8], network: str, network_seconds: float) -> Row:
-    """Time the random forest on the same picture; how it was trained does not matter much for its speed."""
-    scene = make_scene(SEED + 1, shape=(600, 800))
-    forest = train_forest([scene.pixels], [scene.classes], [scene.um_per_px])
-    seconds = median_seconds(lambda: forest.predict(pixels, UM_PER_PX), 1)
+    """Time the random forest of the accuracy table on the same picture."""
+    trained = forest("")
+    seconds = median_seconds(lambda: trained.predict(pixels, UM_PER_PX), 3)
     return (
         "random forest, 1600x1200",
         f"{seconds:.2f} s",
