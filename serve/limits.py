@@ -44,7 +44,7 @@ class Upload:
     def __init__(self, limits: Limits, *, announced_bytes: int | None, limit_bytes: int) -> None:
         self._limits = limits
         self._announced_bytes = announced_bytes
-        self._limit_bytes = limit_bytes if announced_bytes is None else min(limit_bytes, announced_bytes)
+        self._limit_bytes = limit_bytes if announced_bytes is None else announced_bytes
         self.size_bytes = 0
 
     def count(self, piece_bytes: int) -> None:
@@ -57,11 +57,11 @@ class Upload:
         BusyError
             The size was not announced, and too many bytes are on their way.
         """
-        self.size_bytes += piece_bytes
-        if self.size_bytes > self._limit_bytes:
+        if self.size_bytes + piece_bytes > self._limit_bytes:
             raise TooLargeError(f"at most {self._limit_bytes} bytes are taken here; more came")
         if self._announced_bytes is None:
-            self._limits.reserve(piece_bytes)
+            self._limits.check_in_flight(piece_bytes, beside=self)
+        self.size_bytes += piece_bytes
 
     @property
     def reserved_bytes(self) -> int:
@@ -94,7 +94,7 @@ class Limits:
         self._disk_usage = disk_usage
         self._lock = threading.Lock()
         self._calls: dict[str, tuple[float, float]] = {}
-        self._in_flight_bytes = 0
+        self._uploads: frozenset[Upload] = frozenset()
 
     def admit_call(self, who: str) -> None:
         """Count a call of a principal or, where nobody is known, of an address.
@@ -153,26 +153,26 @@ class Limits:
             )
         self.check_space(announced_bytes or 0)
         upload = Upload(self, announced_bytes=announced_bytes, limit_bytes=limit_bytes)
-        self.reserve(announced_bytes or 0)
+        with self._lock:
+            self._check_in_flight(announced_bytes or 0, upload)
+            self._uploads |= {upload}
         try:
             yield upload
         finally:
-            self.reserve(-upload.reserved_bytes)
+            with self._lock:
+                self._uploads -= {upload}
 
-    def reserve(self, size_bytes: int) -> None:
-        """Set bytes aside, or give them back; a single file is taken however large the others leave no room for it.
-
-        Raises
-        ------
-        BusyError
-            Too many bytes are on their way.
-        """
-        most = self._settings.max_parallel_uploads_mb * MEGABYTE
+    def check_in_flight(self, more_bytes: int, *, beside: Upload) -> None:
+        """Raise ``BusyError`` where an upload cannot have more bytes for those that are on their way."""
         with self._lock:
-            is_alone = self._in_flight_bytes == 0
-            if size_bytes > 0 and self._in_flight_bytes + size_bytes > most and not is_alone:
-                raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
-            self._in_flight_bytes += size_bytes
+            self._check_in_flight(more_bytes, beside)
+
+    def _check_in_flight(self, more_bytes: int, upload: Upload) -> None:
+        others_bytes = sum(one.reserved_bytes for one in self._uploads - {upload})
+        wanted_bytes = others_bytes + upload.size_bytes + more_bytes
+        # One alone is always taken, or a large file would never be.
+        if others_bytes and wanted_bytes > self._settings.max_parallel_uploads_mb * MEGABYTE:
+            raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
 
     def check_queue(self, store: Store) -> None:
         """Raise ``BusyError`` where as many requests wait as may."""
@@ -186,7 +186,7 @@ class Limits:
         if space is None:
             return
         with self._lock:
-            coming_bytes = announced_bytes + self._in_flight_bytes
+            coming_bytes = announced_bytes + sum(one.reserved_bytes - one.size_bytes for one in self._uploads)
         if space.state == "full" or space.free_bytes < coming_bytes:
             raise StoreFullError("the disk of the store has no room for more images; results can still be read")
 
