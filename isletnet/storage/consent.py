@@ -99,7 +99,8 @@ def is_key_held(store: Store, request_id: str, key: str, *, images: frozenset[in
 def has_image(store: Store, request_id: str, image: int) -> bool:
     """Whether the image itself, or a copy to train on, is still there."""
     keys = (image_key(request_id, image, "meta.json"), image_key(request_id, image))
-    return all(store.exists(key) for key in keys) or store.exists(training_key(request_id, image, "copy.json"))
+    copies = store.list_keys(training_key(request_id, image, "copies"))
+    return all(store.exists(key) for key in keys) or next(copies, None) is not None
 
 
 def _version_key(request_id: str, image: int, version: int) -> str:

@@ -9,7 +9,10 @@
     requests/<id>/attempts/<n>/files/...  its outputs; those of image k in images/<k>/
     requests/<id>/outcome.json            the end, decided once: done, dead or cancelled
     requests/<id>/mailed.json             the mail about the end has gone out
+    requests/<id>/corrections/<v>/...     a person's labels of an image, and what follows; see `corrections`
     open/<time>-<id>                      index of requests that have not ended, oldest first
+    owners/<hash>/<time>-<id>             index of what somebody submitted
+    corrections/<id>/<v>                  index of corrections whose results are not there yet
     outbox/<id>.json                      mails to send
     idempotency/<hash>.json               which request a client's key stands for
     training/<id>/<k>/...                 consent, and the copy for training
@@ -18,11 +21,13 @@
     tombstones/<id>/<n>.json              deletions that are done
     audit/<n>.json                        the chain of what was done
     clock/<time>                          when the pruner last looked
-    statistics/...                        kept by the service
+    statistics/<day>/...                  what was used, when and how long
+    keys/<id>.json                        keys to the service, kept by it
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -38,10 +43,13 @@ from isletnet.storage.store import Store
 
 REQUESTS, OPEN, IDEMPOTENCY, OUTBOX = "requests", "open", "idempotency", "outbox"
 TRAINING, EXPORTS, INTENTS, TOMBSTONES = "training", "exports", "intents", "tombstones"
-AUDIT, CLOCK, STATISTICS = "audit", "clock", "statistics"
+AUDIT, CLOCK, STATISTICS, KEYS = "audit", "clock", "statistics", "keys"
+OWNERS, CORRECTIONS = "owners", "corrections"
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_OF_IMAGE = re.compile(r"requests/[^/]+/(?:attempts/\d+/files/)?images/(\d+)/|training/[^/]+/(\d+)/")
+_OF_IMAGE = re.compile(
+    r"requests/[^/]+/(?:(?:attempts|corrections)/\d+/(?:files/)?)?images/(\d+)/|training/[^/]+/(\d+)/"
+)
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 
 Record = TypeVar("Record")
@@ -168,7 +176,7 @@ def file_key(request_id: str, attempt: int, path: str) -> str:
 
 
 def image_number(key: str) -> int | None:
-    """Tell which image an object of a request, an output or a training copy belongs to; None if to no single one."""
+    """Tell which image an object of a request, an output, a correction or a training copy is of; None if of several."""
     found = _OF_IMAGE.match(key)
     return int(found[1] or found[2]) if found else None
 
@@ -176,6 +184,16 @@ def image_number(key: str) -> int | None:
 def open_key(request_id: str, submitted_utc: datetime) -> str:
     """Name the entry of a request in the index of those that have not ended."""
     return f"{OPEN}/{stamp(submitted_utc)}-{request_id}"
+
+
+def owner_folder(owner: str) -> str:
+    """Name the folder that lists what an owner submitted."""
+    return f"{OWNERS}/{hashlib.sha256(owner.encode('utf-8', 'replace')).hexdigest()[:32]}"
+
+
+def owner_key(request: Request) -> str:
+    """Name the entry of a request in the list of its owner."""
+    return f"{owner_folder(request.owner)}/{stamp(request.submitted_utc)}-{request.request_id}"
 
 
 def stamp(moment: datetime) -> str:

@@ -20,6 +20,7 @@ from isletnet.storage.layout import (
     image_key,
     load,
     open_key,
+    owner_key,
     request_key,
 )
 from isletnet.storage.store import Store, Tally, sha256_of
@@ -178,20 +179,20 @@ def submit(
         mail_to=mail_to,
         idempotency=draft.idempotency,
     )
-    # The index first: a commit that nobody finds would be lost.
-    entry = open_key(request_id, now)
-    with suppress(AlreadyStoredError):
-        store.create(entry, b"")
+    # The indexes first: a commit that nobody finds would be lost.
+    entries = open_key(request_id, now), owner_key(request)
+    for entry in entries:
+        with suppress(AlreadyStoredError):
+            store.create(entry, b"")
     try:
         store.create(request_key(request_id), dump(request))
     except AlreadyStoredError:
-        if entry != open_key(request_id, _load_commit(store, request_id).submitted_utc):
-            store.delete(entry)
+        if _load_commit(store, request_id).submitted_utc != now:
+            _delete_all(store, entries)
         return load_request(store, request_id)
     if not store.exists(request_key(request_id, "draft.json")):
         # It expired and was deleted in between, and its images with it; the draft goes before the mark of that.
-        store.delete(request_key(request_id))
-        store.delete(entry)
+        _delete_all(store, (request_key(request_id), *entries))
         raise GoneError("the draft expired before it was submitted", subject=request_id)
     return request
 
@@ -230,6 +231,11 @@ def _same_image(request: Request, number: int, tally: Tally) -> ImageRecord:
         if (image.number, image.sha256) == (number, tally.sha256):
             return image
     raise ConflictError("the request was submitted; open a new one for more images", subject=request.request_id)
+
+
+def _delete_all(store: Store, keys: Iterable[str]) -> None:
+    for key in keys:
+        store.delete(key)
 
 
 def _load_commit(store: Store, request_id: str) -> Request:

@@ -18,6 +18,7 @@ from isletnet.storage.deletion import Deletion, Kind, Tombstone, delete, resume
 from isletnet.storage.jobs import cancel
 from isletnet.storage.layout import (
     CLOCK,
+    CORRECTIONS,
     IDEMPOTENCY,
     OPEN,
     REQUESTS,
@@ -26,6 +27,7 @@ from isletnet.storage.layout import (
     check_request_id,
     image_number,
     load,
+    owner_key,
     read_stamp,
     request_ids,
     stamp,
@@ -82,8 +84,9 @@ def facts_of(store: Store, request_id: str) -> Facts:
         draft = load_draft(store, request_id)
         created = draft.created_utc
         keys += _keys_elsewhere(store, request_id, draft.idempotency)
-        load_request(store, request_id)
+        request = load_request(store, request_id)
         is_submitted = True
+        keys += (key for key in [owner_key(request)] if store.exists(key))
     except NotStoredError:
         pass
     except GoneError:
@@ -222,8 +225,13 @@ def _plan_one(facts: Facts, policy: RetentionPolicy, now: datetime) -> Iterator[
             originals = (key for key in facts.keys if key.endswith("/original"))
             yield of("images", f"images after {policy.images_days:g} days", originals)
         if results_due:
-            outputs = (key for key in facts.keys if "/files/" in key)
+            outputs = (key for key in facts.keys if _is_result(key))
             yield of("results", f"results after {policy.results_days:g} days", outputs)
+
+
+def _is_result(key: str) -> bool:
+    """Whether an object is an output, or labels that a person gave for it."""
+    return key.startswith(f"{REQUESTS}/") and ("/files/" in key or ("/corrections/" in key and "/images/" in key))
 
 
 def _must_stay(key: str, held: frozenset[int]) -> bool:
@@ -253,6 +261,7 @@ def _delete_whole(
 
 def _keys_elsewhere(store: Store, request_id: str, idempotency: str | None) -> Iterator[str]:
     """List what is kept of a request outside its folders."""
+    yield from store.list_keys(f"{CORRECTIONS}/{request_id}")
     if store.exists(outbox_key(request_id)):
         yield outbox_key(request_id)
     key = f"{IDEMPOTENCY}/{idempotency}.json"

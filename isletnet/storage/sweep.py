@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 
 from isletnet.errors import GoneError, NotStoredError
 from isletnet.storage.consent import withdraw_for_want_of_image
+from isletnet.storage.corrections import settle_correction
 from isletnet.storage.deletion import is_gone, resume
 from isletnet.storage.jobs import settle
 from isletnet.storage.layout import (
+    CORRECTIONS,
     IDEMPOTENCY,
     OPEN,
     OUTBOX,
@@ -27,8 +29,10 @@ from isletnet.storage.layout import (
     request_ids,
     request_key,
 )
+from isletnet.storage.owners import stale_entries
 from isletnet.storage.records import load_outcome, load_request
 from isletnet.storage.store import Store
+from isletnet.storage.versions import entry_key, read_entry, superfluous, undecided
 
 # Nobody takes longer between reserving an id and opening its draft.
 _YOUNG = timedelta(days=1)
@@ -43,10 +47,11 @@ def sweep(store: Store, *, now: datetime) -> tuple[str, ...]:
         The keys that were removed.
     """
     resume(store)
-    before = set(store.list_keys(OPEN))
-    for entry in before:
+    before = _index(store)
+    for entry in store.list_keys(OPEN):
         settle(store, entry)
-    removed = sorted(before - set(store.list_keys(OPEN)))
+    _settle_corrections(store, now)
+    removed = sorted(before - _index(store))
     for request_id in request_ids(store, TRAINING):
         for image in {int(key.split("/")[2]) for key in store.list_keys(f"{TRAINING}/{request_id}")}:
             withdraw_for_want_of_image(store, request_id, image, now=now)
@@ -55,6 +60,16 @@ def sweep(store: Store, *, now: datetime) -> tuple[str, ...]:
         removed.append(key)
     store.discard_leftovers()
     return tuple(removed)
+
+
+def _index(store: Store) -> set[str]:
+    return {*store.list_keys(OPEN), *store.list_keys(CORRECTIONS)}
+
+
+def _settle_corrections(store: Store, now: datetime) -> None:
+    begun = {entry_key(id_, version) for id_ in request_ids(store, REQUESTS) for version in undecided(store, id_)}
+    for entry in sorted(begun.union(store.list_keys(CORRECTIONS))):
+        settle_correction(store, *read_entry(entry), now=now)
 
 
 def surplus(store: Store, request_id: str) -> Iterator[str]:
@@ -74,8 +89,9 @@ def surplus(store: Store, request_id: str) -> Iterator[str]:
         path = key.split("/")[2:]
         is_history = path[0] == "attempts" and path[2:] in (["claim.json"], ["end.json"])
         is_at_work = path[0] == "attempts" and outcome is None
-        if key not in needed and not is_history and not is_at_work:
+        if key not in needed and not is_history and not is_at_work and path[0] != "corrections":
             yield key
+    yield from superfluous(store, request_id, keys)
 
 
 def _needed(request: Request, outcome: Outcome | None) -> set[str]:
@@ -94,6 +110,7 @@ def _leftovers(store: Store, now: datetime) -> Iterator[str]:
     for request_id in request_ids(store, TRAINING):
         if is_gone(store, request_id):
             yield from store.list_keys(f"{TRAINING}/{request_id}")
+    yield from stale_entries(store)
     for key in store.list_keys(OUTBOX):
         request_id = key.rpartition("/")[2].removesuffix(".json")
         if is_gone(store, request_id) or store.exists(request_key(request_id, "mailed.json")):

@@ -1,7 +1,13 @@
 """Images given for training: the copies to train on, and handing each of them out once.
 
-An export lists images that no other export has. It is open until whoever claimed it confirms the SHA-256 of what
-arrived; until then the download can be resumed and repeated.
+::
+
+    training/<id>/<k>/files/<sha256>      contents, each once
+    training/<id>/<k>/copies/<v>.json     which of them make up the copy with the labels of version v
+
+An image has a copy for each version of its labels, and the last one is handed out. A copy that was handed out never
+changes. An export lists copies that no other export has, so an image that was corrected afterwards goes out again. It
+is open until whoever claimed it confirms the SHA-256 of what arrived; until then the download can be resumed.
 """
 
 from __future__ import annotations
@@ -16,25 +22,29 @@ from tarfile import BLOCKSIZE, GNU_FORMAT, TarInfo
 from isletnet.errors import AlreadyStoredError, ConflictError, GoneError, NotStoredError
 from isletnet.storage import audit
 from isletnet.storage.consent import is_held, training_key
-from isletnet.storage.layout import EXPORTS, TRAINING, FileRecord, dump, load
+from isletnet.storage.layout import EXPORTS, TRAINING, FileRecord, dump, load, request_ids
+from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store, Tally
+from isletnet.storage.versions import versions_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingCopy:
-    """What there is to train on, of one image; written after its files."""
+    """What there is to train on, of one image; written after its files. ``version`` is that of the labels."""
 
     files: tuple[FileRecord, ...]
     copied_utc: datetime
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportItem:
-    """One image in an export."""
+    """One image in an export, with the labels of a version."""
 
     request_id: str
     image: int
     files: tuple[FileRecord, ...]
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,37 +66,71 @@ class ExportEnd:
     sha256: str | None = None
 
 
-def add_copy(store: Store, request_id: str, image: int, files: Mapping[str, bytes], *, now: datetime) -> TrainingCopy:
+def add_copy(
+    store: Store, request_id: str, image: int, files: Mapping[str, bytes], *, now: datetime, version: int = 0
+) -> TrainingCopy:
     """Store what shall be trained on: pixels and labels, without what else a camera writes into a file.
+
+    Parameters
+    ----------
+    files
+        Name to content.
+    version
+        Which version of the result the labels are of; 0 is the network's own. See `copies_due`.
 
     Raises
     ------
     ConflictError
-        There is no consent, or other content is there already.
+        There is no consent, or other content has this version already.
     """
     if not is_held(store, request_id, image):
         raise ConflictError(f"image {image} is not given for training", subject=request_id)
     records = []
     for name, content in sorted(files.items()):
-        digest = hashlib.sha256(content).hexdigest()
-        key = copy_key(request_id, image, name)
-        try:
-            store.create(key, content)
-        except AlreadyStoredError:
-            if store.read(key) != content:
-                raise ConflictError("there is another training copy of this image", subject=key) from None
-        records.append(FileRecord(path=name, sha256=digest, size_bytes=len(content)))
-    copy = TrainingCopy(files=tuple(records), copied_utc=now)
+        record = FileRecord(path=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+        with suppress(AlreadyStoredError):
+            store.create(content_key(request_id, image, record), content)
+        records.append(record)
+    copy = TrainingCopy(files=tuple(records), copied_utc=now, version=version)
+    key = training_key(request_id, image, f"copies/{version:06d}.json")
     try:
-        store.create(training_key(request_id, image, "copy.json"), dump(copy))
+        store.create(key, dump(copy))
     except AlreadyStoredError:
-        return load(store, training_key(request_id, image, "copy.json"), TrainingCopy)
+        there = load(store, key, TrainingCopy)
+        if there.files != copy.files:
+            raise ConflictError("there is another training copy of this version", subject=key) from None
+        return there
     return copy
 
 
-def copy_key(request_id: str, image: int, path: str) -> str:
-    """Name a file of a training copy."""
-    return training_key(request_id, image, f"copy/{path}")
+def copies_of(store: Store, request_id: str, image: int) -> tuple[TrainingCopy, ...]:
+    """Read the copies of an image, by version."""
+    keys = store.list_keys(training_key(request_id, image, "copies"))
+    return tuple(load(store, key, TrainingCopy) for key in keys)
+
+
+def copies_due(store: Store) -> tuple[tuple[str, int, int], ...]:
+    """List the copies that are missing: request, image, and the version of the labels that are to be in it.
+
+    An image that is given needs a copy with the labels of the last correction, or else those of the network, once
+    its request is done.
+    """
+    due = []
+    for request_id in request_ids(store, TRAINING):
+        outcome = load_outcome(store, request_id)
+        done = {image.number for image in (outcome.images if outcome else ()) if image.state == "done"}
+        held = {image for image in _images_in(store, request_id) & done if is_held(store, request_id, image)}
+        for image in sorted(held):
+            corrected = [one.version for one in versions_of(store, request_id) if one.image == image]
+            version = max(corrected, default=0)
+            if all(copy.version != version for copy in copies_of(store, request_id, image)):
+                due.append((request_id, image, version))
+    return tuple(due)
+
+
+def content_key(request_id: str, image: int, file: FileRecord) -> str:
+    """Name the content of a file of a training copy."""
+    return training_key(request_id, image, f"files/{file.sha256}")
 
 
 def claim_export(store: Store, *, actor: str, now: datetime) -> Export:
@@ -103,7 +147,7 @@ def claim_export(store: Store, *, actor: str, now: datetime) -> Export:
     """
     while True:
         exports = [load(store, key, Export) for key in store.list_keys(EXPORTS) if key.endswith("/claim.json")]
-        taken: set[tuple[str, int]] = set()
+        taken: set[tuple[str, int, int]] = set()
         for export in exports:
             end = _end_of(store, export)
             if end is None and all(is_held(store, item.request_id, item.image) for item in export.items):
@@ -114,8 +158,8 @@ def claim_export(store: Store, *, actor: str, now: datetime) -> Export:
                 # Consent was withdrawn since: what is left of it can be claimed again.
                 _close(store, export, ExportEnd(utc=now, actor=actor))
             elif end.sha256 is not None:
-                taken |= {(item.request_id, item.image) for item in export.items}
-        items = tuple(item for item in _given(store) if (item.request_id, item.image) not in taken)
+                taken |= {_identity(item) for item in export.items}
+        items = tuple(item for item in _given(store) if _identity(item) not in taken)
         if not items:
             if taken:
                 raise GoneError("every training image was handed out already")
@@ -200,11 +244,19 @@ def _end_of(store: Store, export: Export) -> ExportEnd | None:
 
 
 def _given(store: Store) -> Iterator[ExportItem]:
-    """List the images that are given and have a copy to train on."""
-    for key in store.list_keys(TRAINING):
-        _, request_id, image, rest = key.split("/", 3)
-        if rest == "copy.json" and is_held(store, request_id, int(image)):
-            yield ExportItem(request_id=request_id, image=int(image), files=load(store, key, TrainingCopy).files)
+    """List the images that are given, each with its last copy to train on."""
+    for request_id in request_ids(store, TRAINING):
+        for image in sorted(_images_in(store, request_id)):
+            for copy in copies_of(store, request_id, image)[-1:] if is_held(store, request_id, image) else ():
+                yield ExportItem(request_id=request_id, image=image, files=copy.files, version=copy.version)
+
+
+def _images_in(store: Store, request_id: str) -> set[int]:
+    return {int(key.split("/")[2]) for key in store.list_keys(f"{TRAINING}/{request_id}")}
+
+
+def _identity(item: ExportItem) -> tuple[str, int, int]:
+    return item.request_id, item.image, item.version
 
 
 def _member(store: Store, item: ExportItem, file: FileRecord, skipped: int) -> Iterator[bytes]:
@@ -212,7 +264,7 @@ def _member(store: Store, item: ExportItem, file: FileRecord, skipped: int) -> I
     info = TarInfo(f"{item.request_id}-{item.image}/{file.path}")
     info.size = file.size_bytes
     yield info.tobuf(GNU_FORMAT)[skipped:]
-    key, start = copy_key(item.request_id, item.image, file.path), max(skipped - BLOCKSIZE, 0)
+    key, start = content_key(item.request_id, item.image, file), max(skipped - BLOCKSIZE, 0)
     if start < file.size_bytes:
         yield from store.stream(key, start=start)
     yield bytes(-file.size_bytes % BLOCKSIZE)[max(start - file.size_bytes, 0) :]

@@ -17,11 +17,14 @@ from isletnet.storage.jobs import state_of
 from isletnet.storage.layout import (
     AUDIT,
     CLOCK,
+    CORRECTIONS,
     EXPORTS,
     IDEMPOTENCY,
     INTENTS,
+    KEYS,
     OPEN,
     OUTBOX,
+    OWNERS,
     REQUESTS,
     STATISTICS,
     TOMBSTONES,
@@ -31,17 +34,23 @@ from isletnet.storage.layout import (
     image_key,
     load,
     open_key,
+    owner_key,
     request_ids,
     request_key,
 )
+from isletnet.storage.owners import stale_entries
 from isletnet.storage.records import load_outcome, load_request
 from isletnet.storage.store import PROBE_FOLDER, Store, sha256_of
 from isletnet.storage.sweep import surplus
-from isletnet.storage.training import TrainingCopy, copy_key
+from isletnet.storage.training import content_key, copies_of
+from isletnet.storage.versions import committed, contents_of, entry_key, needs_result, undecided, unfinished
 
 ProblemKind = Literal["orphan", "missing", "damaged", "unfinished", "chain"]
 
-_AREAS = {REQUESTS, OPEN, IDEMPOTENCY, OUTBOX, TRAINING, EXPORTS, INTENTS, TOMBSTONES, AUDIT, CLOCK, STATISTICS}
+_AREAS = {
+    *(REQUESTS, OPEN, OWNERS, CORRECTIONS, IDEMPOTENCY, OUTBOX, TRAINING, EXPORTS),
+    *(INTENTS, TOMBSTONES, AUDIT, CLOCK, STATISTICS, KEYS),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +174,19 @@ def _request_problems(store: Store, request_id: str, deleted: frozenset[str]) ->
             yield Problem(kind="missing", key=entry, message="nobody will find this request, which has not ended")
     elif outcome.attempt is not None:
         wanted |= {file_key(request_id, outcome.attempt, file.path): file.sha256 for file in outcome.files}
-    yield from _content_problems(store, wanted, deleted)
+    if not store.exists(owner_key(request)):
+        yield Problem(kind="missing", key=owner_key(request), message="its owner's list does not show this request")
+    yield from _correction_problems(store, request_id)
+    yield from _content_problems(store, wanted | dict(contents_of(store, request_id)), deleted)
+
+
+def _correction_problems(store: Store, request_id: str) -> Iterator[Problem]:
+    for version in undecided(store, request_id):
+        yield Problem(kind="unfinished", key=entry_key(request_id, version), message="nobody committed this version")
+    for correction in committed(store, request_id):
+        entry = entry_key(request_id, correction.version)
+        if needs_result(store, correction) and not store.exists(entry):
+            yield Problem(kind="missing", key=entry, message="nobody will find this correction, which has no result")
 
 
 def _training_problems(store: Store, request_id: str, deleted: frozenset[str]) -> Iterator[Problem]:
@@ -181,9 +202,9 @@ def _training_problems(store: Store, request_id: str, deleted: frozenset[str]) -
             yield Problem(kind="orphan", key=folder, message="nobody consented to it")
         elif consent.granted and not has_image(store, request_id, image):
             yield Problem(kind="unfinished", key=folder, message="there is consent, and no image")
-        elif consent.granted and f"{folder}/copy.json" in keys:
-            copy = load(store, f"{folder}/copy.json", TrainingCopy)
-            wanted |= {copy_key(request_id, image, file.path): file.sha256 for file in copy.files}
+        elif consent.granted:
+            for copy in copies_of(store, request_id, image):
+                wanted |= {content_key(request_id, image, file): file.sha256 for file in copy.files}
     yield from _content_problems(store, wanted, deleted)
 
 
@@ -235,6 +256,11 @@ def _index_problems(store: Store) -> Iterator[Problem]:
             or key != open_key(request_id, load_request(store, request_id).submitted_utc)
         ):
             yield Problem(kind="unfinished", key=key, message=f"nobody waits for it: the request is {state}")
+    for key in stale_entries(store):
+        yield Problem(kind="unfinished", key=key, message="its request is not there, or came at another time")
+    waiting = {entry_key(correction.request_id, correction.version) for correction in unfinished(store)}
+    for key in sorted(set(store.list_keys(CORRECTIONS)) - waiting):
+        yield Problem(kind="unfinished", key=key, message="nobody waits for the result of such a correction")
     for key in store.list_keys(OUTBOX):
         request_id = key.rpartition("/")[2].removesuffix(".json")
         if not store.exists(request_key(request_id)) or store.exists(request_key(request_id, "mailed.json")):

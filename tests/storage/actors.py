@@ -47,6 +47,13 @@ def dispatcher(store: Store, clock: Clock, name: str = "worker") -> Dispatcher:
     return Dispatcher(store, name, monotonic=clock.monotonic)
 
 
+def taken(store: Store, clock: Clock, name: str = "worker") -> Lease:
+    """Let a fresh worker take the oldest request."""
+    lease = dispatcher(store, clock, name).take(now=clock.now)
+    assert lease is not None
+    return lease
+
+
 def work(store: Store, lease: Lease, clock: Clock) -> Outcome:
     """Do the whole of the work on a request."""
     files = []
@@ -71,8 +78,7 @@ def work_through(store: Store, clock: Clock) -> None:
 def ended(store: Store, clock: Clock, *, mail_to: str | None = None, request_id: str | None = None) -> Request:
     """Submit a request and do it."""
     request = submit(store, clock, mail_to=mail_to, request_id=request_id)
-    lease = dispatcher(store, clock).take(now=clock.now)
-    assert lease is not None
+    lease = taken(store, clock)
     assert lease.request == request
     work(store, lease, clock)
     return request

@@ -15,6 +15,9 @@ import pytest
 
 from isletnet.errors import StorageError
 from isletnet.storage.backends.s3 import S3Store
+from isletnet.storage.store import Store
+from tests.storage.actors import Clock
+from tests.storage.store_contract import MemoryStore
 
 BUCKET, ACCESS_KEY, SECRET_KEY = "isletnet", "tester", "only-for-tests"
 START_LIMIT_S = 30.0
@@ -22,6 +25,18 @@ PORTS = (
     *("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
     *("s3.port", "s3.port.grpc", "admin.port", "admin.port.grpc"),
 )
+
+
+@pytest.fixture
+def store() -> Store:
+    """An empty store in memory."""
+    return MemoryStore()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands."""
+    return Clock()
 
 
 @pytest.fixture(scope="session")

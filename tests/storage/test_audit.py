@@ -11,11 +11,6 @@ from tests.storage.actors import MORNING
 from tests.storage.store_contract import MemoryStore
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
 def note(store: MemoryStore, number: int = 0, **more: object) -> audit.Entry:
     return audit.append(store, kind="note", actor="ann", now=MORNING, details={"number": number}, **more)
 

@@ -13,24 +13,8 @@ from isletnet.storage.layout import ImageOutcome, new_request_id, open_key, requ
 from isletnet.storage.leases import Lease
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
-from tests.storage.actors import Clock, dispatcher, draft, ended, submit, work
+from tests.storage.actors import Clock, dispatcher, draft, ended, submit, taken, work
 from tests.storage.store_contract import MemoryStore
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def taken(store: MemoryStore, clock: Clock, name: str = "worker") -> Lease:
-    lease = dispatcher(store, clock, name).take(now=clock.now)
-    assert lease is not None
-    return lease
 
 
 def test_a_request_goes_through_its_states(store: MemoryStore, clock: Clock):

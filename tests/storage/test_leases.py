@@ -13,24 +13,8 @@ from isletnet.storage.layout import attempt_key
 from isletnet.storage.leases import HEARTBEAT_S, LEASE_S, Lease
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
-from tests.storage.actors import Clock, dispatcher, submit, work
+from tests.storage.actors import Clock, dispatcher, submit, taken, work
 from tests.storage.store_contract import MemoryStore
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def taken(store: MemoryStore, clock: Clock, name: str = "worker") -> Lease:
-    lease = dispatcher(store, clock, name).take(now=clock.now)
-    assert lease is not None
-    return lease
 
 
 def test_the_oldest_is_taken_first(store: MemoryStore, clock: Clock):

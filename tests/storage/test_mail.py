@@ -50,16 +50,6 @@ class Mailbox:
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def port() -> int:
     return free_ports(1)[0]
 

@@ -16,6 +16,7 @@ from isletnet.storage.layout import (
     image_number,
     new_request_id,
     open_key,
+    owner_key,
     read_stamp,
     request_key,
     stamp,
@@ -28,16 +29,6 @@ NASTY_NAMES = (
     *("../../etc/passwd", "a\r\nX: y", "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "\u202egnp.exe", "\0", ""),
     *("Žluťoučký kůň ostrůvek.tif", "a" * 300, "broken \ud800 surrogate", 'quote " and \\ slash'),
 )
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def test_ids_cannot_be_guessed_and_are_checked():
@@ -103,6 +94,7 @@ def test_the_commit_comes_last_and_its_entry_before(store: MemoryStore, clock: C
         f"{folder}/images/1/original",
         f"{folder}/images/1/meta.json",
         open_key(request.request_id, clock.now),
+        owner_key(request),
         f"{folder}/request.json",
     ]
 

@@ -18,16 +18,6 @@ from tests.storage.store_contract import MemoryStore
 POLICY = RetentionPolicy()
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def give(store: MemoryStore, clock: Clock, request_id: str, image: int = 0) -> None:
     consent.record_consent(store, request_id, image, granted=True, actor="ann", text="v1", now=clock.now)
 

@@ -20,16 +20,6 @@ from tests.storage.store_contract import MemoryStore
 FILES = {"labels.tif": b"L" * 700, "image.tif": b"P" * 512, "empty": b""}
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def decide(store: MemoryStore, clock: Clock, request_id: str, *, granted: bool, text: str = "v1", image: int = 0):
     return record_consent(store, request_id, image, granted=granted, actor="ann", text=text, now=clock.now)
 
@@ -146,7 +136,7 @@ def test_what_was_confirmed_is_gone_and_the_images_stay(store: MemoryStore, cloc
         claim(store, clock)
     with pytest.raises(GoneError):
         list(training.stream_export(store, export))
-    assert store.exists(f"training/{request_id}/0/copy/image.tif")
+    assert store.exists(f"training/{request_id}/0/files/{hashlib.sha256(FILES['image.tif']).hexdigest()}")
     (entry,) = audit.entries(store)
     assert (entry.kind, entry.actor) == ("training-export", "trainer")
     assert entry.details == {"images_n": 1, "sha256": sha256}
@@ -176,7 +166,7 @@ def test_consent_withdrawn_during_a_download_takes_the_image_out(store: MemorySt
     with pytest.raises(GoneError):
         training.confirm_export(store, export, sha256="0" * 64, actor="trainer", now=clock.now)
     prune(store, RetentionPolicy(), actor="pruner", now=clock.now)
-    assert not list(store.list_keys(f"training/{ids[0]}/0/copy"))
+    assert not list(store.list_keys(f"training/{ids[0]}/0/files"))
     sweep(store, now=clock.now)
     assert verify(store).is_clean
 

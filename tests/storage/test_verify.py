@@ -1,5 +1,6 @@
 """The check of a store finds everything that can be wrong with it."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,11 +18,6 @@ from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
 from tests.storage.actors import PICTURES, Clock, dispatcher, draft, ended, submit
 from tests.storage.store_contract import MemoryStore
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -66,6 +62,10 @@ def add(store: Store, key: str) -> str:
     return key
 
 
+# The SHA-256 of what is given for training.
+PIXELS = hashlib.sha256(b"pixels").hexdigest()
+
+
 def without_consent(store: Store) -> str:
     key = next(key for key in store.list_keys("training") if "/consent/" in key)
     return remove(store, key).partition("/consent/")[0]
@@ -98,8 +98,8 @@ WRONGS: dict[str, tuple[str, Callable[[Store], str]]] = {
     "a result that is missing": ("missing", lambda store: remove(store, find(store, "images/0/labels.tif"))),
     "a request that is damaged": ("damaged", lambda store: damage(store, find(store, "request.json"))),
     "an outcome that is damaged": ("damaged", lambda store: damage(store, find(store, "outcome.json"))),
-    "a training copy that is damaged": ("damaged", lambda store: damage(store, find(store, "copy/image.tif"))),
-    "a training copy that is missing": ("missing", lambda store: remove(store, find(store, "copy/image.tif"))),
+    "a training copy that is damaged": ("damaged", lambda store: damage(store, find(store, PIXELS))),
+    "a training copy that is missing": ("missing", lambda store: remove(store, find(store, PIXELS))),
     "a training copy without consent": ("orphan", without_consent),
     "a request that nobody will find": ("missing", lambda store: remove(store, open_entry(store))),
     "an entry of nothing": ("unfinished", lambda store: add(store, f"open/20260101T000000000000Z-{new_request_id()}")),
