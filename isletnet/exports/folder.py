@@ -83,9 +83,20 @@ def write_image(result: ImageResult, folder: Path) -> list[Path]:
     known = result.calibration if result.calibration.is_known else None
     um_per_px = known.um_per_px if known else None
     labelled = result.labelled
-    height, width = result.micrograph.shape_px
     picture = overlay(result.micrograph.pixels, labelled, result.table, um_per_px=um_per_px)
-    record = ImageRecord(
+    return [
+        write_atomically(folder / CLASSES_FILE, classes_tiff(labelled.classes, um_per_px=um_per_px)),
+        write_atomically(folder / ISLETS_FILE, islets_tiff(labelled.islets, um_per_px=um_per_px)),
+        write_atomically(folder / TABLE_FILE, csv_bytes(result.table)),
+        write_atomically(folder / OVERLAY_FILE, _png(picture)),
+        write_atomically(folder / SUMMARY_FILE, to_json(image_record(result))),
+    ]
+
+
+def image_record(result: ImageResult) -> ImageRecord:
+    """Take from a whole result what ``summary.json`` holds."""
+    height, width = result.micrograph.shape_px
+    return ImageRecord(
         image=ImageFacts(
             name=result.micrograph.name,
             width_px=width,
@@ -98,13 +109,6 @@ def write_image(result: ImageResult, folder: Path) -> list[Path]:
         disagreement=result.disagreement,
         provenance=result.provenance,
     )
-    return [
-        write_atomically(folder / CLASSES_FILE, classes_tiff(labelled.classes, um_per_px=um_per_px)),
-        write_atomically(folder / ISLETS_FILE, islets_tiff(labelled.islets, um_per_px=um_per_px)),
-        write_atomically(folder / TABLE_FILE, csv_bytes(result.table)),
-        write_atomically(folder / OVERLAY_FILE, _png(picture)),
-        write_atomically(folder / SUMMARY_FILE, to_json(record)),
-    ]
 
 
 def read_image(folder: Path) -> StoredImage:

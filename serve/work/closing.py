@@ -1,0 +1,84 @@
+"""The end of a request: the files for all its images, and copies of those that are given for training."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from isletnet.exports.folder import read_image
+from isletnet.exports.results import DoneImage, FailedImage, write_results
+from isletnet.storage.consent import consent_of, record_consent
+from isletnet.storage.layout import ImageOutcome, file_key
+from isletnet.storage.leases import Lease
+from isletnet.storage.store import Store
+from serve.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
+from serve.work.images import Rules, image_of, put_file
+from serve.work.tasks import ClosingDone, ClosingTask, Tell
+from serve.work.training import copy_for_training
+
+# What the files for all images are made from.
+NEEDED_FILES = ("summary.json", "islets.csv", "labels.tif", "overlay.png")
+
+
+def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, tell: Tell) -> ClosingDone:
+    """Store the files for all images of a request, from those that its workers have stored.
+
+    Raises
+    ------
+    StorageError, ExportError
+        They could not be read or written.
+    DroppedError
+        From ``tell``.
+    """
+    lease = task.lease
+    parameters = RequestParameters.model_validate(lease.request.parameters)
+    done = [outcome.number for outcome in task.images if outcome.state == "done"]
+    failed = [_failed(lease, outcome) for outcome in task.images if outcome.state == "failed"]
+    with tempfile.TemporaryDirectory(prefix="isletnet-request-") as scratch:
+        folder, out = Path(scratch, "images"), Path(scratch, "out")
+        images: list[DoneImage] = []
+        for number in done:
+            tell("collecting", len(images) / len(done))
+            images.append(_fetched(store, lease, number, folder / str(number), parameters, rules))
+        tell("writing", 1.0)
+        files = tuple(put_file(store, lease, path.name, path) for path in write_results(images, failed, out))
+    for number in done:
+        if of_image(parameters, number).get("consent"):
+            tell("copying for training", 1.0)
+            _give(store, lease, number, parameters.consent_text, now=now)
+    return ClosingDone(files=files)
+
+
+def _fetched(
+    store: Store, lease: Lease, number: int, folder: Path, parameters: RequestParameters, rules: Rules
+) -> DoneImage:
+    folder.mkdir(parents=True)
+    for name in NEEDED_FILES:
+        with (folder / name).open("wb") as file:
+            for chunk in store.stream(file_key(lease.request.request_id, lease.attempt, f"images/{number}/{name}")):
+                file.write(chunk)
+    return DoneImage(
+        number=number,
+        stored=read_image(folder),
+        parameters=analysis_parameters(parameters, number, default_network=rules.default_network),
+        sample=sample_parameters(parameters, number),
+        aliquot=of_image(parameters, number).get("aliquot", ""),
+    )
+
+
+def _failed(lease: Lease, outcome: ImageOutcome) -> FailedImage:
+    return FailedImage(
+        number=outcome.number,
+        name=image_of(lease, outcome.number).name,
+        code=outcome.code or "unexpected",
+        message=outcome.message or "",
+    )
+
+
+def _give(store: Store, lease: Lease, number: int, text: str, *, now: datetime) -> None:
+    """Record the consent that came with the request, once: what was decided since then stands."""
+    request = lease.request
+    if consent_of(store, request.request_id, number) is None:
+        record_consent(store, request.request_id, number, granted=True, actor=request.owner, text=text, now=now)
+    copy_for_training(store, request.request_id, number, attempt=lease.attempt, now=now)

@@ -1,0 +1,93 @@
+"""What the shepherd hands to a worker, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from isletnet.storage.layout import FileRecord, ImageOutcome
+from isletnet.storage.leases import Lease
+from serve.parameters import RequestParameters
+
+# Tells how far a task is: a word for people, and the share that is done. Raises `DroppedError` when nobody wants it.
+Tell = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTask:
+    """Analyse one image of a request."""
+
+    lease: Lease
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingTask:
+    """Write the files for all images of a request that were analysed, and copy those that are given for training."""
+
+    lease: Lease
+    images: tuple[ImageOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NowTask:
+    """Analyse an image that is not stored, for somebody who waits."""
+
+    content: bytes
+    name: str
+    parameters: RequestParameters
+
+
+Task = ImageTask | ClosingTask | NowTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDone:
+    """An image has a result, or never will have one."""
+
+    outcome: ImageOutcome
+    files: tuple[FileRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingDone:
+    """The files for all images are stored."""
+
+    files: tuple[FileRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NowDone:
+    """The answer for somebody who waits, as JSON holds it."""
+
+    answer: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """It cannot be done, now or ever: the caller's data, in the words of an `isletnet.errors.IsletnetError`."""
+
+    code: str
+    message: str
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """It broke off through no fault of the data: try again. ``is_store`` where the store did not answer."""
+
+    code: str
+    message: str
+    is_store: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """It was stopped, because nobody wants it any more."""
+
+
+Answer = ImageDone | ClosingDone | NowDone | Refused | Broken | Dropped
+
+
+class DroppedError(Exception):
+    """Raised inside a task that nobody wants any more."""
