@@ -16,6 +16,7 @@ import typer
 import isletnet
 from isletnet.errors import IsletnetError
 from isletnet.schemas import IEQ_METHODS, AnalysisParameters, SampleParameters
+from isletnet.study_commands import app as study_app
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(study_app)
 
 PICTURE, SAMPLE = "The picture and how it is measured", "The sample and its preparation"
 

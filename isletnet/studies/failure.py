@@ -12,7 +12,7 @@ ERROR_ANCHOR = "papermill-error-cell"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What went wrong; ``cell`` counts all cells from 1 (None: no cell), ``link`` leads to it."""
+    """What went wrong; ``cell`` counts the study's cells from 1 (None: no cell), ``link`` leads to it."""
 
     code: str
     message: str

@@ -50,7 +50,8 @@ def execute(order: dict[str, Any]) -> Failure | None:
         )
     except PapermillExecutionError as error:
         text = _COLOURS.sub("", f"{error.ename}: {error.evalue}")
-        return Failure(code="cell_failed", message=text, cell=error.cell_index + 1, link=cell_link())
+        # The cell with the given parameters, which papermill puts in, makes up for counting from 0.
+        return Failure(code="cell_failed", message=text, cell=error.cell_index, link=cell_link())
     except CellTimeoutError:
         return Failure(code="cell_timeout", message=f"a cell took longer than {order['timeout_s']} s")
     except DeadKernelError:
