@@ -11,12 +11,19 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from isletnet.errors import GoneError, IsletnetError, NotStoredError
+from isletnet.errors import (
+    GoneError,
+    IsletnetError,
+    NotStoredError,
+    StorageError,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from isletnet.storage.jobs import attempts_of
 from isletnet.storage.layout import REQUESTS, Outcome, Request, attempt_key, file_key, load, request_ids
 from isletnet.storage.leases import Claim
@@ -130,13 +137,18 @@ class EndWatch:
         self._known &= ids
         noted_n = 0
         for request_id in sorted(ids - self._known):
-            with suppress(NotStoredError):
+            try:
                 outcome = load_outcome(self._store, request_id)
                 if outcome is not None and now - outcome.ended_utc < _FRESH:
                     note_end(self._store, request_id, outcome, default_network=self._default_network)
                     noted_n += 1
                 if outcome is not None or self._is_abandoned(request_id):
                     self._known.add(request_id)
+            except (StoreUnavailableError, StoreFullError):
+                raise
+            except StorageError as error:
+                # It is gone by now, or damaged; the others must not wait for it.
+                _LOG.debug("no end of %s: %s", request_id, error.code)
         return noted_n
 
     def _is_abandoned(self, request_id: str) -> bool:
