@@ -58,12 +58,16 @@ EndState = Literal["done", "dead", "cancelled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A request that is being put together; ``idempotency`` is the hash of the client's key."""
+    """A request that is being put together; ``idempotency`` is the hash of the client's key.
+
+    ``parameters`` hold for its submission where that brings none of its own.
+    """
 
     request_id: str
     owner: str
     created_utc: datetime
     idempotency: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,9 +67,19 @@ def reserve(store: Store, idempotency: str, *, request_id: str, body_sha256: str
     return reservation.request_id
 
 
-def open_draft(store: Store, request_id: str, *, owner: str, now: datetime, idempotency: str | None = None) -> Draft:
+def open_draft(
+    store: Store,
+    request_id: str,
+    *,
+    owner: str,
+    now: datetime,
+    idempotency: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Draft:
     """Open a draft; opening it again is no error for its owner, and ``ConflictError`` for others."""
-    draft = Draft(request_id=request_id, owner=owner, created_utc=now, idempotency=idempotency)
+    draft = Draft(
+        request_id=request_id, owner=owner, created_utc=now, idempotency=idempotency, parameters=parameters or {}
+    )
     try:
         store.create(request_key(request_id, "draft.json"), dump(draft))
     except AlreadyStoredError:
