@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from skimage.draw import polygon2mask
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -132,9 +133,7 @@ def seen_from_above(body: Body, *, um_per_px: float, offset_px: tuple[float, flo
     View
         Cropped to the body, with a margin of one or two pixels.
     """
-    low, high = extent_um(body)
-    y = (np.arange(np.floor(low[1] / um_per_px) - 1, np.ceil(high[1] / um_per_px) + 2) + offset_px[0] % 1) * um_per_px
-    x = (np.arange(np.floor(low[0] / um_per_px) - 1, np.ceil(high[0] / um_per_px) + 2) + offset_px[1] % 1) * um_per_px
+    y, x = _grid_um(body, um_per_px, offset_px)
     bottoms, tops = zip(
         *(_pierced(c, f, x, y) for c, f in zip(body.centres_um, body.forms_um2, strict=True)), strict=True
     )
@@ -146,6 +145,38 @@ def seen_from_above(body: Body, *, um_per_px: float, offset_px: tuple[float, flo
         thickness += np.clip(one_top - np.maximum(one_bottom, reached), 0, None)
         reached = np.maximum(reached, one_top)
     return View(mask=thickness > 0, thickness_um=thickness, um_per_px=um_per_px)
+
+
+def drawn_outline(
+    body: Body, *, um_per_px: float, shift_um: float, offset_px: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.bool_]:
+    """Draw the silhouette with an outline that runs beside the true one, as a person or a network may draw it.
+
+    Parameters
+    ----------
+    body
+        The body.
+    um_per_px, offset_px
+        As for `seen_from_above`.
+    shift_um
+        How far out the outline runs; below 0, how far in. An inward shift must stay below the narrowest bend.
+
+    Returns
+    -------
+    ndarray
+        Bool ``(height, width)``, cropped with a margin.
+    """
+    y, x = _grid_um(body, um_per_px, offset_px, margin_um=max(shift_um, 0.0))
+    mask = np.zeros((y.size, x.size), dtype=bool)
+    angle = np.linspace(0, 2 * np.pi, 512, endpoint=False)
+    normal = np.stack([np.cos(angle), np.sin(angle)])
+    for centre, form in zip(body.centres_um[:, :2], body.forms_um2[:, :2, :2], strict=True):
+        # Where an ellipse has a normal n it is at F n / sqrt(n' F n); a parallel outline lies further along n.
+        along = form @ normal
+        outline = centre[:, None] + along / np.sqrt((normal * along).sum(axis=0)) + shift_um * normal
+        corners = np.stack([(outline[1] - y[0]) / um_per_px, (outline[0] - x[0]) / um_per_px], axis=1)
+        mask |= polygon2mask(mask.shape, corners)  # type: ignore[no-untyped-call]
+    return mask
 
 
 def voxels(body: Body, *, um_per_px: float, um_per_slice: float, margin: int = 2) -> NDArray[np.bool_]:
@@ -183,6 +214,19 @@ def projected_axes_um(body: Body) -> Floats:
     The shadow of ``R diag(s²) R'`` is the ellipse of its upper left 2 x 2 block.
     """
     return np.asarray(2 * np.sqrt(np.linalg.eigvalsh(body.forms_um2[0, :2, :2])[::-1]))
+
+
+def _grid_um(
+    body: Body, um_per_px: float, offset_px: tuple[float, float], *, margin_um: float = 0.0
+) -> tuple[Floats, Floats]:
+    """Centres of the rows and of the columns of a picture that holds the body."""
+    low, high = extent_um(body)
+    first, last = np.floor((low - margin_um) / um_per_px) - 1, np.ceil((high + margin_um) / um_per_px) + 2
+    y, x = (
+        (np.arange(first[axis], last[axis]) + offset % 1) * um_per_px
+        for axis, offset in ((1, offset_px[0]), (0, offset_px[1]))
+    )
+    return y, x
 
 
 def _pierced(centre: Floats, form: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:

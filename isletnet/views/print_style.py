@@ -22,11 +22,12 @@ TEXT_PT, LABEL_PT = 7.0, 8.0
 PNG_DPI = 300
 _MM_PER_INCH = 25.4
 
-# Okabe and Ito (2008): told apart by people of every kind of colour vision, and by their grey.
+# Okabe and Ito (2008): told apart by people of every kind of colour vision. Their yellow is lost on white paper; grey
+# stands for it.
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
-SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
+SKY, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
 GREY, FAINT = "#7A7A7A", "#D9D9D9"
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, BLACK, YELLOW)
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, BLACK, GREY)
 # A second sign beside colour, for print in black.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)), (0, (3, 1)))

@@ -74,3 +74,23 @@ def test_view_is_cropped_with_a_margin():
     margin = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     assert margin.sum() == 0
     assert mask[3:-3].any(axis=1).all()
+
+
+@pytest.mark.parametrize("shift_um", [-5.0, -1.0, 0.0, 2.0, 7.0])
+def test_drawn_outline_runs_beside_the_true_one(shift_um):
+    """Steiner: a parallel outline encloses A + P s + pi s^2."""
+    semi = np.array([80.0, 50.0])
+    angle = np.linspace(0, 2 * np.pi, 20_001)
+    perimeter = np.hypot(*np.diff(semi[:, None] * [np.cos(angle), np.sin(angle)])).sum()
+    expected = np.pi * semi.prod() + perimeter * shift_um + np.pi * shift_um**2
+    body = bodies.ellipsoid([*semi, 40])
+    mask = bodies.drawn_outline(body, um_per_px=1.0, shift_um=shift_um, offset_px=(0.2, 0.6))
+    assert mask.sum() == pytest.approx(expected, rel=0.003)
+
+
+def test_drawn_outline_without_a_shift_is_the_silhouette():
+    body = bodies.lobed(np.random.default_rng(1), [60, 50, 40], 5)
+    drawn = bodies.drawn_outline(body, um_per_px=2.0, shift_um=0.0, offset_px=(0.2, 0.6))
+    seen = bodies.seen_from_above(body, um_per_px=2.0, offset_px=(0.2, 0.6)).mask
+    assert drawn.shape == seen.shape
+    assert (drawn != seen).sum() <= 0.002 * seen.sum()
