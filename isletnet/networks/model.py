@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from isletnet.errors import NetworkError
 from isletnet.networks.card import OPENVINO_FILES, WEIGHTS_FILE, Card
@@ -28,6 +28,15 @@ class Runner(Protocol):
 
     def __call__(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Sides are multiples of 16."""
+        ...
+
+
+@runtime_checkable
+class BatchRunner(Runner, Protocol):
+    """An engine that gains from several tiles at once."""
+
+    def batch(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Tiles of one shape, uint8 ``(n, h, w, 3)`` -> probabilities uint8 ``(n, h, w, 3)``."""
         ...
 
 

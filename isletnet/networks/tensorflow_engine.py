@@ -35,9 +35,14 @@ class TensorflowRunner:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
         core = build_core(widths, stem_width, convolutions)
         core.load_weights(weights)
-        self._features, self._decide = feature_graph(), decision_graph(core)
+        self._features, self._decide = feature_graph(None), decision_graph(core, None)
 
     def __call__(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Class probabilities, uint8 ``(h, w, 3)``."""
-        output = self._decide(self._features(tf.constant(rgb[None]), tf.constant(log_background[None])))
-        return np.asarray(output[0], dtype=np.uint8)
+        answer: NDArray[np.uint8] = self.batch(rgb[None], log_background[None])[0]
+        return answer
+
+    def batch(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Class probabilities of tiles of one shape, uint8 ``(n, h, w, 3)``."""
+        output = self._decide(self._features(tf.constant(rgb), tf.constant(log_background)))
+        return np.asarray(output, dtype=np.uint8)

@@ -94,32 +94,34 @@ def build_core(widths: Sequence[int], stem_width: int, convolutions: int = 2) ->
     return keras.Model(inputs, logits, name="core")
 
 
-def feature_graph() -> Any:
-    """Trace `features` for one picture: the part that every engine runs in float32."""
+def feature_graph(pictures_n: int | None = 1) -> Any:
+    """Trace `features` for that many pictures (None: any number): the part that every engine runs in float32."""
     signature = [
-        tf.TensorSpec([1, None, None, 3], tf.uint8, name="rgb"),
-        tf.TensorSpec([1, None, None, 3], tf.float32, name="log_background"),
+        tf.TensorSpec([pictures_n, None, None, 3], tf.uint8, name="rgb"),
+        tf.TensorSpec([pictures_n, None, None, 3], tf.float32, name="log_background"),
     ]
     return tf.function(features, input_signature=signature)
 
 
-def decision_graph(core: keras.Model) -> Any:
+def decision_graph(core: keras.Model, pictures_n: int | None = 1) -> Any:
     """Wrap the core: features of one picture in, quantised probabilities out.
 
     Parameters
     ----------
     core
         A model of `build_core`.
+    pictures_n
+        How many pictures it takes at once; None: any number.
 
     Returns
     -------
     tf.function
-        float32 ``(1, h, w, 5)`` -> uint8 ``(1, h, w, 3)``, where 255 is certain.
+        float32 ``(n, h, w, 5)`` -> uint8 ``(n, h, w, 3)``, where 255 is certain.
     """
 
     def decide(features: tf.Tensor) -> tf.Tensor:
         probability = tf.nn.softmax(core(features, training=False))
         return tf.cast(tf.round(probability * 255.0), tf.uint8)
 
-    signature = [tf.TensorSpec([1, None, None, FEATURES_N], tf.float32, name="features")]
+    signature = [tf.TensorSpec([pictures_n, None, None, FEATURES_N], tf.float32, name="features")]
     return tf.function(decide, input_signature=signature)

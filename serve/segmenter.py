@@ -1,0 +1,111 @@
+"""The deployment that owns a device: tiles of any image and any network in, probabilities out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.handle import DeploymentHandle
+
+from isletnet.errors import IsletnetError
+from isletnet.networks.catalogue import find_network
+from isletnet.networks.model import Network, load_network
+from isletnet.schemas import NetworkIdentity
+from isletnet.settings import Settings
+from serve.work.networks import Desk, DeskReport, Shelf
+
+if TYPE_CHECKING:
+    from isletnet.networks.model import Runner
+    from serve.work.images import Load
+
+# A segmenter that dies is started anew; a tile that kills it more often than this is not given to it again.
+MOST_DEATHS = 2
+
+
+@serve.deployment(name="Segmenter", max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
+class Segmenter:
+    """Holds several networks and answers tiles; one for each device.
+
+    Parameters
+    ----------
+    settings
+        None reads the environment.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        chosen = settings or Settings()
+        # Ray allows one thread a CPU that it gave; the device may use all.
+        threads = chosen.threads or os.cpu_count() or 1
+
+        def load(name: str) -> Network:
+            return load_network(name, engine=chosen.engine, precision=chosen.precision, threads=threads)
+
+        self._desk = Desk(Shelf(load, budget_mb=chosen.network_memory_mb))
+        # The default network is there before the first request.
+        self._desk.identity(chosen.network).result()
+
+    async def predict(
+        self, network: str, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """Segment a tile; see `serve.work.networks.Desk.predict`."""
+        return await asyncio.wrap_future(self._desk.predict(network, rgb, log_background))
+
+    async def identity(self, network: str) -> NetworkIdentity:
+        """Tell which network that is, and how it is run here; raises ``NetworkError``."""
+        return await asyncio.wrap_future(self._desk.identity(network))
+
+    async def report(self) -> DeskReport:
+        """Tell what was done since the start."""
+        return self._desk.report()
+
+
+def remote_loader(segmenter: DeploymentHandle[Any]) -> Load:
+    """Give networks whose tiles go to a segmenter.
+
+    Parameters
+    ----------
+    segmenter
+        Handle of `Segmenter`.
+
+    Returns
+    -------
+    callable
+        Name -> network; raises ``NetworkError``.
+    """
+
+    @cache
+    def load(name: str) -> Network:
+        identity: NetworkIdentity = _ask(segmenter.identity, name)
+        return Network(card=find_network(name), identity=identity, run=_runner(segmenter, name))
+
+    return load
+
+
+def _runner(segmenter: DeploymentHandle[Any], name: str) -> Runner:
+    def run(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
+        answer: NDArray[np.uint8] = _ask(segmenter.predict, name, np.ascontiguousarray(rgb), log_background)
+        return answer
+
+    return run
+
+
+def _ask(method: Any, *arguments: Any) -> Any:
+    """Call a segmenter; one that dies meanwhile is asked again when it is back."""
+    deaths = 0
+    while True:
+        try:
+            return method.remote(*arguments).result()
+        except RayTaskError as error:
+            if isinstance(error.cause, IsletnetError):
+                raise error.cause from None
+            raise
+        except RayActorError:
+            deaths += 1
+            if deaths > MOST_DEATHS:
+                raise
