@@ -36,7 +36,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One HTTP call. ``repeatable``: doing it twice is the same as once. ``stream``: `Read` gives the body."""
+    """One HTTP call; each does the same done twice as done once. With ``stream``, `Read` gives the body."""
 
     method: str
     path: str
@@ -44,7 +44,6 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     stream: bool = False
-    repeatable: bool = True
     silence_s: float = 60.0
 
 
@@ -105,20 +104,17 @@ class Persistence:
         self._spent_s = 0.0
         self._next_s = FIRST_PAUSE_S
 
-    def pause(self, error: ServiceError, call: Call) -> Pause:
+    def pause(self, error: ServiceError) -> Pause:
         """Say how long to wait before the next attempt; raises ``error`` where none makes sense any more."""
-        if isinstance(error, UnreachableError):
-            allowed_s = self._patience.seconds if self._patience.met else STRANGER_PATIENCE_S
-            worth = call.repeatable
-        else:
-            allowed_s = self._patience.seconds
-            # With 429 and 503 the call was turned away before anything was done.
-            worth = isinstance(error, BusyError) and (call.repeatable or error.status in (429, 503))
+        if not isinstance(error, BusyError | UnreachableError):
+            raise error
+        stranger = isinstance(error, UnreachableError) and not self._patience.met
+        allowed_s = min(self._patience.seconds, STRANGER_PATIENCE_S) if stranger else self._patience.seconds
         seconds = error.retry_after_s
         if seconds is None:
             seconds = self._next_s * (0.5 + self._patience.chance() / 2)
             self._next_s = min(2 * self._next_s, LONGEST_PAUSE_S)
-        if not worth or self._spent_s + seconds > allowed_s:
+        if self._spent_s + seconds > allowed_s:
             raise error
         self._spent_s += seconds
         return Pause(seconds)
@@ -141,7 +137,7 @@ def ask(call: Call, patience: Patience) -> Flow[Answer]:
         try:
             return (yield from once(call, patience))
         except ServiceError as error:
-            pause = persistence.pause(error, call)
+            pause = persistence.pause(error)
         yield pause
 
 

@@ -53,7 +53,7 @@ def training_export(patience: Patience, target: Path, *, on_progress: OnProgress
         except ServiceError as error:
             if part and part.start() > start:
                 persistence = Persistence(patience)
-            pause = persistence.pause(error, call)
+            pause = persistence.pause(error)
             yield pause
             continue
         # What is here is of an export that the service is done with: confirmed, and only the answer was lost?

@@ -36,7 +36,7 @@ def fetch(
                 part.replace(target)
                 return target
             except ServiceError as error:
-                pause = persistence.pause(error, call)
+                pause = persistence.pause(error)
             yield pause
     finally:
         part.unlink(missing_ok=True)

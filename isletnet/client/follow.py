@@ -79,7 +79,7 @@ def _follow(patience: Patience, request_id: str, tell: _Teller) -> Flow[None]:
         except ServiceError as error:
             if tell.heard_n > heard_n:
                 persistence = Persistence(patience)
-            pause = persistence.pause(error, call)
+            pause = persistence.pause(error)
         yield pause
 
 

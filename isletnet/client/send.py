@@ -142,7 +142,7 @@ def _send(patience: Patience, request_id: str, number: int, image: Source, tell:
             answer = yield from once(call, patience)
         except ServiceError as error:
             error.subject = image.name
-            pause = persistence.pause(error, call)
+            pause = persistence.pause(error)
         else:
             if parse(answer.content, lambda data: str(data["sha256"])) == digest.hexdigest():
                 return

@@ -92,12 +92,12 @@ def download(
 def correct(
     patience: Patience, request_id: str, image: int, labels: Labels, kind: Literal["classes", "islets"], note: str
 ) -> Flow[records.Corrected]:
-    """Send corrected labels. Each sending is a version of its own, so a broken line is not bridged."""
+    """Send corrected labels; the service takes the same labels twice in a row as one version."""
     content: Source = yield Work(lambda: _label_file(labels))
     body = Body(chunks=content.chunks, size_bytes=content.size_bytes(), content_type="application/octet-stream")
     path = f"/api/requests/{request_id}/images/{image}/labels"
     query = {"kind": kind, "note": note}
-    call = Call(method="PUT", path=path, query=query, body=body, repeatable=False, silence_s=300.0)
+    call = Call(method="PUT", path=path, query=query, body=body, silence_s=300.0)
     return (yield from ask_json(call, patience, records.corrected))
 
 
