@@ -126,10 +126,27 @@ def decode(data: bytes, *, name: str, um_per_px: float | None = None, max_pixels
     )
 
 
+def check_signature(start: bytes) -> None:
+    """Tell from the first bytes of a file, 16 or more, that it may be a picture that is read.
+
+    Raises
+    ------
+    UnsupportedImageError
+        Another format.
+    DamagedImageError
+        No byte came.
+    """
+    _reader_of(start)
+
+
 def _read(data: bytes, max_pixels: int) -> Raster:
+    return _reader_of(data)(data, max_pixels)
+
+
+def _reader_of(data: bytes) -> Callable[[bytes, int], Raster]:
     for magic, reader in _READERS:
         if data.startswith(magic):
-            return reader(data, max_pixels)
+            return reader
     if not data:
         raise DamagedImageError("expected a picture, the file is empty (0 bytes); copy it again")
     raise UnsupportedImageError(
@@ -148,7 +165,7 @@ def _describe(data: bytes) -> str:
     start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"<"):
         return "an SVG drawing" if b"<svg" in start else "an XML or HTML text"
-    return f"{len(data)} bytes that begin with {data[:4].hex(' ')}"
+    return f"a file that begins with {data[:4].hex(' ')}"
 
 
 def _to_rgb8(raster: Raster) -> NDArray[np.uint8]:
