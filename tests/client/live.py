@@ -1,0 +1,79 @@
+"""A real server in a thread, which can be restarted at the same address, and a line to it that breaks."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+
+
+class Server:
+    """Serves an application on loopback; a new application of the same store after each start."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        if self._socket.fileno() == -1:
+            self._socket = socket.create_server(("127.0.0.1", self.port))
+        config = uvicorn.Config(
+            self._make(), log_level="error", timeout_graceful_shutdown=0, ws="none", access_log=False
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=20)
+        assert not self._thread.is_alive()
+        self._socket.close()
+
+
+class BreakingLine:
+    """Passes bytes on to a server, and breaks each connection of the list after so many bytes of the client."""
+
+    def __init__(self, port: int, breaks_after_bytes: list[int]) -> None:
+        self._to = port
+        self._breaks = breaks_after_bytes
+        self.broken_n = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+
+    def _pass(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._to)) as server:
+            threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+            passed = 0
+            with suppress(OSError):
+                while chunk := client.recv(65_536):
+                    passed += len(chunk)
+                    if self._breaks and passed > self._breaks[0]:
+                        self._breaks.pop(0)
+                        self.broken_n += 1
+                        break
+                    server.sendall(chunk)
+            for one in (client, server):
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def _back(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while chunk := server.recv(65_536):
+                client.sendall(chunk)
