@@ -48,7 +48,7 @@ def _lengths(name: str, description: str) -> tuple[Column, Column]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("id", "", "str", "UUID made from image, number and outline: a rerun gives the same"),
+    Column("id", "", "str", "UUID made from image, place and outline: the same outline has the same id again"),
     Column("number", "", "int64", "Number in the label image, from 1"),
     Column("centroid_x_px", "px", "float64", "Mean x of the pixel centres; the first column is 0"),
     Column("centroid_y_px", "px", "float64", "Mean y of the pixel centres; the first row is 0"),
@@ -159,7 +159,8 @@ def _place(mask: NDArray[np.bool_], box: Box, number: int, labelled: LabelledIsl
     top, left = box[0].start, box[1].start
     height, width = mask.shape
     outline = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
-    name = f"{image_sha256}/{number}/{left},{top},{width},{height}/{outline}"
+    # Without the number, so that an islet more or less leaves the others' ids as they are.
+    name = f"{image_sha256}/{left},{top},{width},{height}/{outline}"
     rows, columns = labelled.islets.shape
     return {
         "id": str(uuid.uuid5(_ISLET_IDS, name)),
