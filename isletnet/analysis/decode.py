@@ -165,7 +165,7 @@ def _describe(data: bytes) -> str:
     start = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"<"):
         return "an SVG drawing" if b"<svg" in start else "an XML or HTML text"
-    return f"a file that begins with {data[:4].hex(' ')}"
+    return f"bytes that begin with {data[:4].hex(' ')}"
 
 
 def _to_rgb8(raster: Raster) -> NDArray[np.uint8]:
