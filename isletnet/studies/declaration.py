@@ -25,10 +25,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from isletnet.errors import ParameterError
 
-Kind = Literal["text", "texts", "integer", "number", "flag", "file", "folder", "results", "statistics", "secret_file"]
-PATH_KINDS = frozenset({"file", "folder", "results", "statistics", "secret_file"})
+# ``results`` is a folder of analysed images, ``source`` that or a table, ``statistics`` a file of the service.
+Kind = Literal[
+    "text", "texts", "integer", "number", "flag", "file", "folder", "results", "source", "statistics", "secret_file"
+]
+PATH_KINDS = frozenset({"file", "folder", "results", "source", "statistics", "secret_file"})
 # These may be the address of a service instead of a path.
-ADDRESS_KINDS = frozenset({"results", "statistics"})
+ADDRESS_KINDS = frozenset({"results", "source", "statistics"})
+_FOLDER_KINDS, _FILE_KINDS = frozenset({"folder", "results", "source"}), PATH_KINDS - {"folder", "results"}
 ADDRESS = re.compile(r"https?://[^\s\"'\\]+")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Where a run is kept; every notebook has it, no declaration may.
@@ -207,11 +211,12 @@ def _settled(name: str, one: Parameter, value: Any, *, must_exist: bool) -> Any:
             raise ParameterError(f"is needed. It is: {one.about}", subject=name)
         return value
     path = Path(value).expanduser().absolute()
-    wants_folder = one.kind in ("folder", "results")
-    if must_exist and not (path.is_dir() if wants_folder else path.is_file()):
-        raise ParameterError(
-            f"a {'folder' if wants_folder else 'file'} was expected, but there is none at {path}", subject=name
+    is_there = (one.kind in _FOLDER_KINDS and path.is_dir()) or (one.kind in _FILE_KINDS and path.is_file())
+    if must_exist and not is_there:
+        wanted = " or ".join(
+            word for word, kinds in (("folder", _FOLDER_KINDS), ("file", _FILE_KINDS)) if one.kind in kinds
         )
+        raise ParameterError(f"a {wanted} was expected, but there is none at {path}", subject=name)
     return str(path)
 
 

@@ -115,7 +115,7 @@ def input_hashes(study: Declaration, values: Mapping[str, Any]) -> dict[str, dic
     for name, one in study.parameters.items():
         value = values[name]
         if one.kind in PATH_KINDS and one.kind != "secret_file" and value and not is_address(value):
-            found[name] = keep.hashes(Path(value), only_results=one.kind == "results")
+            found[name] = keep.hashes(Path(value), only_results=one.kind in ("results", "source"))
     return found
 
 

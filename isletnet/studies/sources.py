@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from isletnet.schemas import LabelledIslets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class StudyImage:
     """One analysed image. Its table and labels are read when they are asked for.
 
-    ``utc`` is when its request ended, where that is known. ``key`` is the picture's name without its suffix.
+    ``utc`` is when its request ended, where that is known. ``original`` gives the bytes of the picture, where the
+    source keeps them.
     """
 
     name: str
@@ -34,6 +36,7 @@ class StudyImage:
     table: Callable[[], pd.DataFrame]
     labelled: Callable[[], LabelledIslets]
     utc: str | None = None
+    original: Callable[[], bytes] | None = None
 
     @property
     def key(self) -> str:
@@ -124,8 +127,8 @@ def _folder_images(folder: Path) -> Iterator[tuple[StudyImage, dict[str, str]]]:
             name=record.image.name,
             sample=folder.name,
             record=record,
-            table=lambda home=home: read_table(home),  # type: ignore[misc]
-            labelled=lambda home=home: read_labelled(home),  # type: ignore[misc]
+            table=partial(read_table, home),
+            labelled=partial(read_labelled, home),
         )
         place = "" if home == folder else f"{home.name}/"
         found = sorted(path for path in home.iterdir() if path.name in RESULT_FILES)
