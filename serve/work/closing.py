@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from isletnet.exports.folder import read_image
 from isletnet.exports.results import DoneImage, FailedImage, write_results
 from isletnet.storage.consent import consent_of, record_consent
-from isletnet.storage.layout import ImageOutcome, file_key
+from isletnet.storage.layout import ImageOutcome, Request, file_key
 from isletnet.storage.leases import Lease
 from isletnet.storage.store import Store
 from serve.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
@@ -34,13 +35,17 @@ def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, 
     lease = task.lease
     parameters = RequestParameters.model_validate(lease.request.parameters)
     done = [outcome.number for outcome in task.images if outcome.state == "done"]
-    failed = [_failed(lease, outcome) for outcome in task.images if outcome.state == "failed"]
+    failed = failed_images(lease.request, task.images)
     with tempfile.TemporaryDirectory(prefix="isletnet-request-") as scratch:
         folder, out = Path(scratch, "images"), Path(scratch, "out")
         images: list[DoneImage] = []
         for number in done:
             tell("collecting", len(images) / len(done))
-            images.append(_fetched(store, lease, number, folder / str(number), parameters, rules))
+            keys = {
+                name: file_key(lease.request.request_id, lease.attempt, f"images/{number}/{name}")
+                for name in NEEDED_FILES
+            }
+            images.append(fetch_image(store, keys, number, folder / str(number), parameters, rules))
         tell("writing", 1.0)
         files = tuple(put_file(store, lease, path.name, path) for path in write_results(images, failed, out))
     for number in done:
@@ -50,13 +55,27 @@ def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, 
     return ClosingDone(files=files)
 
 
-def _fetched(
-    store: Store, lease: Lease, number: int, folder: Path, parameters: RequestParameters, rules: Rules
+def fetch_image(
+    store: Store, keys: Mapping[str, str], number: int, folder: Path, parameters: RequestParameters, rules: Rules
 ) -> DoneImage:
+    """Bring an image's files into a folder.
+
+    Parameters
+    ----------
+    keys
+        Where each of `NEEDED_FILES` is.
+    folder
+        Is made.
+
+    Raises
+    ------
+    StorageError, ExportError
+        A file is absent or damaged.
+    """
     folder.mkdir(parents=True)
     for name in NEEDED_FILES:
         with (folder / name).open("wb") as file:
-            for chunk in store.stream(file_key(lease.request.request_id, lease.attempt, f"images/{number}/{name}")):
+            for chunk in store.stream(keys[name]):
                 file.write(chunk)
     return DoneImage(
         number=number,
@@ -67,18 +86,26 @@ def _fetched(
     )
 
 
-def _failed(lease: Lease, outcome: ImageOutcome) -> FailedImage:
-    return FailedImage(
-        number=outcome.number,
-        name=image_of(lease, outcome.number).name,
-        code=outcome.code or "unexpected",
-        message=outcome.message or "",
-    )
+def failed_images(request: Request, outcomes: Iterable[ImageOutcome]) -> list[FailedImage]:
+    """List the images that failed, with their names."""
+    return [
+        FailedImage(
+            number=outcome.number,
+            name=image_of(request, outcome.number).name,
+            code=outcome.code or "unexpected",
+            message=outcome.message or "",
+        )
+        for outcome in outcomes
+        if outcome.state == "failed"
+    ]
 
 
 def _give(store: Store, lease: Lease, number: int, text: str, *, now: datetime) -> None:
     """Record the consent that came with the request, once: what was decided since then stands."""
-    request = lease.request
-    if consent_of(store, request.request_id, number) is None:
-        record_consent(store, request.request_id, number, granted=True, actor=request.owner, text=text, now=now)
-    copy_for_training(store, request.request_id, number, attempt=lease.attempt, now=now)
+    request_id = lease.request.request_id
+    if consent_of(store, request_id, number) is None:
+        record_consent(store, request_id, number, granted=True, actor=lease.request.owner, text=text, now=now)
+    labels_key, summary_key = (
+        file_key(request_id, lease.attempt, f"images/{number}/{name}") for name in ("labels.tif", "summary.json")
+    )
+    copy_for_training(store, request_id, number, labels_key=labels_key, summary_key=summary_key, version=0, now=now)

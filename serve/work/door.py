@@ -8,12 +8,26 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from isletnet.errors import IsletnetError, LeaseLostError, StorageError
+from isletnet.errors import ConflictError, GoneError, IsletnetError, LeaseLostError, NotStoredError, StorageError
 from isletnet.storage.store import Store
 from serve.work.closing import do_closing
+from serve.work.corrections import do_correction
 from serve.work.images import Load, Rules, do_image
 from serve.work.now import do_now
-from serve.work.tasks import Answer, Broken, ClosingTask, Dropped, DroppedError, ImageTask, Refused, Task, Tell
+from serve.work.tasks import (
+    Answer,
+    Broken,
+    ClosingTask,
+    CopyTask,
+    CorrectionTask,
+    Dropped,
+    DroppedError,
+    ImageTask,
+    Refused,
+    Task,
+    Tell,
+)
+from serve.work.training import do_copy
 
 _LOG = logging.getLogger("isletnet.serve.worker")
 
@@ -33,9 +47,15 @@ def do(store: Store, task: Task, *, rules: Rules, load: Load, now: Callable[[], 
             return do_image(store, task, rules=rules, load=load, tell=tell)
         if isinstance(task, ClosingTask):
             return do_closing(store, task, rules=rules, now=now(), tell=tell)
+        if isinstance(task, CorrectionTask):
+            return do_correction(store, task, rules=rules, now=now(), tell=tell)
+        if isinstance(task, CopyTask):
+            return do_copy(store, task, now=now())
         return do_now(task, rules=rules, load=load, tell=tell)
     except (DroppedError, LeaseLostError):
         return Dropped()
+    except (ConflictError, GoneError, NotStoredError) as error:
+        return Refused(code=error.code, message=error.message, subject=error.subject)
     except StorageError as error:
         return Broken(code=error.code, message=error.message, is_store=True)
     except IsletnetError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isletnet.errors import AlreadyStoredError, InputError, NetworkError
-from isletnet.storage.layout import FileRecord, ImageOutcome, ImageRecord, file_key, image_key
+from isletnet.storage.layout import FileRecord, ImageOutcome, ImageRecord, Request, file_key, image_key
 from isletnet.storage.leases import Lease, write_file
 from isletnet.storage.store import CHUNK_BYTES, Store, sha256_of
 from serve.parameters import RequestParameters, analysis_parameters
@@ -49,7 +49,7 @@ def do_image(store: Store, task: ImageTask, *, rules: Rules, load: Load, tell: T
     """
     lease, number = task.lease, task.number
     parameters = RequestParameters.model_validate(lease.request.parameters)
-    image = image_of(lease, number)
+    image = image_of(lease.request, number)
     tell("reading", DECODING)
     content = store.read(image_key(lease.request.request_id, number))
     try:
@@ -87,15 +87,15 @@ def analyse_bytes(
     )
 
 
-def image_of(lease: Lease, number: int) -> ImageRecord:
+def image_of(request: Request, number: int) -> ImageRecord:
     """Find the record of an image of a request."""
-    return next(image for image in lease.request.images if image.number == number)
+    return next(image for image in request.images if image.number == number)
 
 
 def put_file(store: Store, lease: Lease, path: str, source: Path) -> FileRecord:
     """Store a file of an attempt; what an earlier try of the same attempt has stored stays, whole as it is."""
     with suppress(AlreadyStoredError):
-        return write_file(store, lease, path, _chunks(source))
+        return write_file(store, lease, path, chunks_of(source))
     key = file_key(lease.request.request_id, lease.attempt, path)
     return FileRecord(path=path, sha256=sha256_of(store, key), size_bytes=store.size(key))
 
@@ -108,7 +108,8 @@ def _write(store: Store, lease: Lease, number: int, result: Analysis) -> tuple[F
         return tuple(put_file(store, lease, f"images/{number}/{path.name}", path) for path in paths)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """Read a file in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from isletnet.storage.layout import FileRecord, ImageOutcome
 from isletnet.storage.leases import Lease
+from isletnet.storage.versions import CorrectionResult
 from serve.parameters import RequestParameters
 
 # Tells how far a task is: a word for people, and the share that is done. Raises `DroppedError` when nobody wants it.
@@ -38,7 +39,24 @@ class NowTask:
     parameters: RequestParameters
 
 
-Task = ImageTask | ClosingTask | NowTask
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionTask:
+    """Measure an image anew by the labels of a person, which are committed as a version."""
+
+    request_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyTask:
+    """Copy an image that is given for training, with the labels of a version."""
+
+    request_id: str
+    number: int
+    version: int
+
+
+Task = ImageTask | ClosingTask | NowTask | CorrectionTask | CopyTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +76,21 @@ class ClosingDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NowDone:
-    """The answer for somebody who waits, as JSON holds it."""
+    """The answer for somebody who waits, as JSON holds it: ``record``, ``sample`` and ``islets``."""
 
     answer: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionDone:
+    """A version has its result, or never will have one; the result says which."""
+
+    result: CorrectionResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyDone:
+    """The copy is there, or not wanted any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +116,7 @@ class Dropped:
     """It was stopped, because nobody wants it any more."""
 
 
-Answer = ImageDone | ClosingDone | NowDone | Refused | Broken | Dropped
+Answer = ImageDone | ClosingDone | NowDone | CorrectionDone | CopyDone | Refused | Broken | Dropped
 
 
 class DroppedError(Exception):

@@ -14,22 +14,26 @@ from numpy.typing import NDArray
 
 from isletnet.analysis.decode import decode
 from isletnet.storage.consent import is_held
-from isletnet.storage.layout import file_key, image_key
+from isletnet.storage.layout import image_key
 from isletnet.storage.store import Store
 from isletnet.storage.training import TrainingCopy, add_copy
+from isletnet.storage.versions import files_of
+from serve.work.tasks import CopyDone, CopyTask
 
 PIXELS_FILE, LABELS_FILE, SCALE_FILE = "image.png", "labels.png", "scale.json"
 
 
 def copy_for_training(
-    store: Store, request_id: str, number: int, *, attempt: int, now: datetime
+    store: Store, request_id: str, number: int, *, labels_key: str, summary_key: str, version: int, now: datetime
 ) -> TrainingCopy | None:
     """Copy an analysed image for training; doing it again changes nothing.
 
     Parameters
     ----------
-    attempt
-        The attempt whose labels are copied.
+    labels_key, summary_key
+        Where the labels of the image and its summary are.
+    version
+        Whose labels these are: 0 of the network, else of a correction.
 
     Returns
     -------
@@ -39,19 +43,32 @@ def copy_for_training(
     Raises
     ------
     ConflictError
-        Another copy is there already.
+        Another copy of this version is there already.
     """
     if not is_held(store, request_id, number):
         return None
-    folder = f"images/{number}"
-    labels = np.asarray(
-        tifffile.imread(BytesIO(store.read(file_key(request_id, attempt, f"{folder}/labels.tif"))), is_ome=False)
-    )
-    summary = json.loads(store.read(file_key(request_id, attempt, f"{folder}/summary.json")))
+    labels = np.asarray(tifffile.imread(BytesIO(store.read(labels_key)), is_ome=False))
+    calibration = json.loads(store.read(summary_key))["calibration"]
     # The labels tell how large the picture is, so no other limit is needed.
     pixels = decode(store.read(image_key(request_id, number)), name="image", max_pixels=labels.size).pixels
-    files = {PIXELS_FILE: _png(pixels), LABELS_FILE: _png(labels), SCALE_FILE: _scale(summary["calibration"])}
-    return add_copy(store, request_id, number, files, now=now)
+    files = {PIXELS_FILE: _png(pixels), LABELS_FILE: _png(labels), SCALE_FILE: _scale(calibration)}
+    return add_copy(store, request_id, number, files, version=version, now=now)
+
+
+def do_copy(store: Store, task: CopyTask, *, now: datetime) -> CopyDone:
+    """Make a copy that is missing, as `isletnet.storage.training.copies_due` lists them; raises like the store."""
+    files = files_of(store, task.request_id, task.version)
+    labels_key, summary_key = (files[f"images/{task.number}/{name}"][0] for name in ("labels.tif", "summary.json"))
+    copy_for_training(
+        store,
+        task.request_id,
+        task.number,
+        labels_key=labels_key,
+        summary_key=summary_key,
+        version=task.version,
+        now=now,
+    )
+    return CopyDone()
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:
