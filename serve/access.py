@@ -18,8 +18,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING, Literal
 
 from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
+from isletnet.storage.layout import KEYS
 from isletnet.storage.store import Store
-from serve.keys import KEYS, SCOPES, Keyring, Scope, check_name, has_live_key
+from serve.keys import SCOPES, Keyring, Scope, check_name, has_live_key
 from serve.refusals import ForbiddenError, UnauthorizedError
 
 if TYPE_CHECKING:

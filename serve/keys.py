@@ -19,10 +19,9 @@ from typing import Literal, get_args
 
 from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
 from isletnet.storage import audit
-from isletnet.storage.layout import dump, load
+from isletnet.storage.layout import KEYS, dump, load
 from isletnet.storage.store import Store
 
-KEYS = "keys"
 Scope = Literal["submit", "read", "study", "train", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 # A revoked key is refused everywhere after so long.
