@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.special import betaincinv, chdtri, ndtri, stdtrit
 from isletnet.errors import ParameterError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
     from isletnet.schemas import Interval
@@ -165,6 +166,49 @@ def replicate_cv(values: ArrayLike, samples: Sequence[object], *, level: float =
         cv_fraction=cv,
         low_fraction=cv * math.sqrt(total_df / float(chdtri(total_df, tail))),
         high_fraction=cv * math.sqrt(total_df / float(chdtri(total_df, 1 - tail))),
+    )
+
+
+def replicate_table(
+    values: ArrayLike,
+    samples: Sequence[object],
+    *,
+    floor_fraction: float | None,
+    wanted_half_width: float,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Say what replicates tell: their spread, the floor that chance sets, and how many are needed.
+
+    Parameters
+    ----------
+    values, samples
+        As for `replicate_cv`.
+    floor_fraction
+        Coefficient of variation that chance alone gives to one replicate, ``sqrt(k / n)``; None where it is not known.
+    wanted_half_width, level
+        As for `images_needed`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row, or none where no sample has two replicates: the fields of `ReplicateCv`, ``floor_fraction``, and
+        ``replicates_needed`` for the sample that needs most.
+    """
+    import pandas as pd
+
+    found = replicate_cv(values, samples, level=level)
+    groups = pd.Series(np.asarray(values, dtype=np.float64)).groupby(list(samples), sort=False)
+    needed = [
+        images_needed(group, wanted_half_width, level=level)
+        for _, group in groups
+        if len(group) > 1 and group.mean() > 0
+    ]
+    columns = (*ReplicateCv.__dataclass_fields__, "floor_fraction", "replicates_needed")
+    if found is None:
+        return pd.DataFrame(columns=list(columns))
+    most = None if None in needed else max(one for one in needed if one is not None)
+    return pd.DataFrame(
+        [{**asdict(found), "floor_fraction": floor_fraction, "replicates_needed": most}], columns=list(columns)
     )
 
 

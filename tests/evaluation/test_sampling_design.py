@@ -99,3 +99,14 @@ def test_bad_wishes_are_refused():
         design.islets_needed(5.0, 0.0)
     with pytest.raises(ParameterError, match="2 images"):
         design.images_needed([5.0], 0.1)
+
+
+def test_replicate_table():
+    values, samples = [180.0, 200.0, 90.0, 110.0, 100.0], ["a", "a", "b", "b", "lone"]
+    row = design.replicate_table(values, samples, floor_fraction=0.05, wanted_half_width=0.2).iloc[0]
+    assert row["cv_fraction"] == pytest.approx(math.sqrt((0.0744323**2 + 0.1414214**2) / 2))
+    assert row["floor_fraction"] == 0.05
+    assert row["replicates_needed"] == design.images_needed([90.0, 110.0], 0.2)
+    assert design.replicate_table([1.0], ["a"], floor_fraction=None, wanted_half_width=0.2).empty
+    narrow = design.replicate_table([1.0, 9.0], ["a", "a"], floor_fraction=None, wanted_half_width=1e-4)
+    assert narrow["replicates_needed"].isna().all()
