@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from isletnet.client import records
-from isletnet.client.calls import Body, Call, Flow, Patience, Work, ask, ask_json, json_body
+from isletnet.client.calls import Body, Call, Flow, Patience, Persistence, Work, ask, ask_json, json_body, once
+from isletnet.client.errors import MissingError, ServiceError
 from isletnet.client.fetch import fetch, fetch_all, file_path
 from isletnet.client.send import OnProgress, Source, source
 from isletnet.errors import ParameterError
@@ -115,7 +116,21 @@ def cancel(patience: Patience, request_id: str) -> Flow[None]:
 def delete(patience: Patience, request_id: str, erase: bool) -> Flow[None]:
     """Delete a request."""
     query = {"erase": "true"} if erase else {}
-    yield from ask(Call(method="DELETE", path=f"/api/requests/{request_id}", query=query), patience)
+    call = Call(method="DELETE", path=f"/api/requests/{request_id}", query=query)
+    persistence, is_repeated = Persistence(patience), False
+    while True:
+        try:
+            yield from once(call, patience)
+            return
+        except MissingError:
+            # The first attempt did it, and only its answer was lost.
+            if is_repeated:
+                return
+            raise
+        except ServiceError as error:
+            pause = persistence.pause(error)
+        is_repeated = True
+        yield pause
 
 
 def _version(version: int | None) -> dict[str, str | int]:

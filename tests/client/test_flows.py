@@ -232,6 +232,13 @@ def test_nothing_is_opened_for_files_that_are_not_there(tmp_path: Path):
         assert script.asked == []
 
 
+def test_a_deletion_whose_answer_was_lost_is_done():
+    script = Script([LOST, refusal(404)])
+    script.run(talk.delete(patience(), ID, False))
+    with pytest.raises(MissingError):
+        Script([refusal(404)]).run(talk.delete(patience(), ID, False))
+
+
 def test_waiting_hears_every_event_once():
     states = [status("queued"), status("running", progress_fraction=0.5), status("done", progress_fraction=1.0)]
     stream = [EVENTS, event("status", states[0]), b": ping\n\n", event("status", states[1]), event("end", {})]
