@@ -32,6 +32,7 @@ class Memory:
         self.received: list[tuple[int, str, bytes]] = []
         self.later = 0
         self.confirmed = False
+        self.ranges: list[int] = []
 
     def app(self) -> Starlette:
         routes = [
@@ -166,6 +167,7 @@ class Memory:
         if self.confirmed:
             return error(410, "gone", "Everything was handed out.")
         start = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.ranges.append(start)
         return Response(TAR[start:], 206 if start else 200, {"X-Export-Number": "1"})
 
     async def confirm(self, request: Request) -> Response:

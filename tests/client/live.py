@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -38,11 +38,15 @@ class Server:
 
 
 class BreakingLine:
-    """Passes bytes on to a server, and breaks each connection of the list after so many bytes of the client."""
+    """Passes bytes on to a server and back.
 
-    def __init__(self, port: int, breaks_after_bytes: list[int]) -> None:
+    It breaks a connection that has carried more bytes than the first number of its direction, and takes that number
+    off: what is sent for ``up``, what is fetched for ``down``.
+    """
+
+    def __init__(self, port: int, *, up: Sequence[int] = (), down: Sequence[int] = ()) -> None:
         self._to = port
-        self._breaks = breaks_after_bytes
+        self._limits = {"up": list(up), "down": list(down)}
         self.broken_n = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -55,25 +59,20 @@ class BreakingLine:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+                server = socket.create_connection(("127.0.0.1", self._to))
+                for way in (client, server, "up"), (server, client, "down"):
+                    threading.Thread(target=self._carry, args=way, daemon=True).start()
 
-    def _pass(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._to)) as server:
-            threading.Thread(target=self._back, args=(server, client), daemon=True).start()
-            passed = 0
-            with suppress(OSError):
-                while chunk := client.recv(65_536):
-                    passed += len(chunk)
-                    if self._breaks and passed > self._breaks[0]:
-                        self._breaks.pop(0)
-                        self.broken_n += 1
-                        break
-                    server.sendall(chunk)
-            for one in (client, server):
-                with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-
-    def _back(self, server: socket.socket, client: socket.socket) -> None:
+    def _carry(self, source: socket.socket, sink: socket.socket, direction: str) -> None:
+        limits, carried = self._limits[direction], 0
         with suppress(OSError):
-            while chunk := server.recv(65_536):
-                client.sendall(chunk)
+            while chunk := source.recv(65_536):
+                carried += len(chunk)
+                if limits and carried > limits[0]:
+                    limits.pop(0)
+                    self.broken_n += 1
+                    break
+                sink.sendall(chunk)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)

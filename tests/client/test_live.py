@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 import threading
 from pathlib import Path
@@ -116,7 +115,7 @@ def test_both_clients_say_the_same():
 
 
 def test_an_upload_whose_line_breaks_goes_on(server: Server, memory: Memory):
-    line = BreakingLine(server.port, [700_000, 1_500_000])
+    line = BreakingLine(server.port, up=[700_000, 1_500_000])
     with Client(line.url) as client:
         request = client.submit([("small", b"one"), ("big", BIG), ("last", b"three")])
     line.close()
@@ -154,11 +153,39 @@ def test_a_restart_of_the_service_while_one_waits(server: Server, memory: Memory
 
 
 def test_an_export_whose_line_breaks_arrives_whole(server: Server, memory: Memory, tmp_path: Path):
+    line = BreakingLine(server.port, down=[300_000, 400_000])
+    with Client(line.url) as client:
+        assert client.training_export(tmp_path / "training.tar").read_bytes() == TAR
+    line.close()
+    assert line.broken_n == 2
+    assert memory.confirmed
+    assert memory.ranges[0] == 0
+    assert sorted(set(memory.ranges)) == memory.ranges
+    with Client(server.url) as client, pytest.raises(DeletedError):
+        client.training_export(tmp_path / "again.tar")
+
+
+def test_who_gives_up_a_wait_can_go_on_asking(server: Server, memory: Memory):
+    async def live() -> None:
+        async with AsyncClient(server.url) as client:
+            request = await client.submit([b"x"])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(request.wait(), 0.1)
+            assert (await request.cancel()).state == "cancelled"
+
+    asyncio.run(live())
+
+
+def test_a_download_that_is_stopped_leaves_nothing(server: Server, tmp_path: Path):
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
     with Client(server.url) as client:
-        target = client.training_export(tmp_path / "training.tar")
-        assert hashlib.sha256(target.read_bytes()).digest() == hashlib.sha256(TAR).digest()
-        with pytest.raises(DeletedError):
-            client.training_export(tmp_path / "again.tar")
+        request = client.submit([b"x"])
+        for name in ("report.pdf", "all"):
+            with pytest.raises(KeyboardInterrupt):
+                request.download(name, tmp_path, on_progress=stop)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_key_is_told(server: Server, memory: Memory):
