@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from isletnet.evaluation.comparison import LEAST_SAMPLES_N, Scale, compare
-from isletnet.studies.measurements import ALL, QUANTITIES, RATIO_QUANTITIES
+from isletnet.studies.measurements import ALL, QUANTITIES, RATIO_QUANTITIES, size_class_names
 from isletnet.views.agreement_figures import FittedLine, bland_altman_figure, identity_scatter, interval_figure
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def agreement_table(
     rows = []
     for number, quantity in enumerate(quantities):
         own = pairs[pairs["quantity"] == quantity]
-        for place, name in enumerate(dict.fromkeys([ALL, *own["size_class"]])):
+        for place, name in enumerate((ALL, *size_class_names())):
             some = own[own["size_class"] == name]
+            if some.empty:
+                continue
             rng = np.random.default_rng([seed, number, place])
             row = compare(
                 some["found"],
@@ -96,8 +98,11 @@ def brief_table(agreement: pd.DataFrame) -> pd.DataFrame:
     """Take from `agreement_table` what fits on a page: numbers with their intervals as text."""
 
     def bounded(row: pd.Series, name: str) -> str:
-        low, high = row[f"{name}_low"], row[f"{name}_high"]
-        return f"{row[name]:.3g} ({low:.3g} to {high:.3g})" if np.isfinite(row[name]) else ""
+        if not np.isfinite(row[name]):
+            return ""
+        # Adding 0 makes -0 to 0; the sign of minus is no formula to a spreadsheet.
+        value, low, high = (f"{row[key] + 0.0:.3g}".replace("-", "−") for key in (name, f"{name}_low", f"{name}_high"))
+        return f"{value} ({low} to {high})"
 
     rows = [
         {

@@ -30,6 +30,8 @@ _TEX_SIGNS = {
     "–": "--",
     "²": r"\textsuperscript{2}",
     "³": r"\textsuperscript{3}",
+    "−": "$-$",
+    "×": r"$\times$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
     "<": r"\textless{}",
