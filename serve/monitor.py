@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,12 @@ Ask = Callable[[], Awaitable[Any]]
 class Readiness:
     """Whether calls can be served; ``reasons`` are stable codes that tell nothing of the inside."""
 
-    is_ready: bool
     reasons: tuple[str, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
 
 
 class Monitor:
@@ -74,14 +79,14 @@ class Monitor:
         self._answer_s = answer_s
         # Looks that hang use up these threads and no others.
         self._threads = ThreadPoolExecutor(_THREADS_N, thread_name_prefix="monitor")
-        self._looking = asyncio.Lock()
+        self._looking = threading.Lock()
         self._readiness: tuple[Readiness, float] | None = None
 
-    async def ready(self) -> Readiness:
-        """Tell whether the store answers and the default network is what its card says."""
-        async with self._looking:
+    def readiness(self) -> Readiness:
+        """Tell whether the store answers and the default network is what its card says; not for an event loop."""
+        with self._looking:
             if self._readiness is None or self._monotonic() - self._readiness[1] >= READY_FOR_S:
-                self._readiness = await self._look_ready(), self._monotonic()
+                self._readiness = self._look_ready(), self._monotonic()
             return self._readiness[0]
 
     async def status(self) -> dict[str, Any]:
@@ -110,14 +115,16 @@ class Monitor:
             "networks": await self._look(lambda: looks.networks()),
         }
 
-    async def _look_ready(self) -> Readiness:
-        answers = await asyncio.gather(
-            self._look(lambda: looks.store_answers(self._store, monotonic=self._monotonic)),
-            self._look(lambda: looks.network_is_right(self._settings.network)),
-        )
+    def _look_ready(self) -> Readiness:
         # A full store still answers: what is there can be read.
-        reasons = tuple(answer["code"] for answer in answers if answer["state"] in _BROKEN)
-        return Readiness(is_ready=not reasons, reasons=reasons)
+        looking = [
+            self._threads.submit(looks.store_answers, self._store, monotonic=self._monotonic),
+            self._threads.submit(looks.network_is_right, self._settings.network),
+        ]
+        done, silent = wait(looking, self._answer_s)
+        errors = [error for error in (one.exception() for one in looking if one in done) if error is not None]
+        reasons = [error.code if isinstance(error, IsletnetError) else "unexpected" for error in errors]
+        return Readiness(reasons=(*reasons, *("no_answer" for _ in silent)))
 
     async def _look(self, look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         answer: dict[str, Any] = await self._answer(asyncio.get_running_loop().run_in_executor(self._threads, look))

@@ -164,8 +164,7 @@ def statistics_xlsx(statistics: Statistics) -> bytes:
 def _drawn(book: Any, chart: _Chart, table: pd.DataFrame) -> Any:
     drawn = book.add_chart(dict(chart.kind))
     sheet = _sheet_title(chart.sheet)
-    is_bars, is_days = chart.kind is _BARS, chart.sheet == "days"
-    last = len(table) if is_days else min(len(table), MOST_BARS)
+    last = len(table) if chart.sheet == "days" else min(len(table), MOST_BARS)
     for one in chart.series:
         column = table.columns.get_loc(one.column)
         drawn.add_series(
@@ -173,22 +172,32 @@ def _drawn(book: Any, chart: _Chart, table: pd.DataFrame) -> Any:
                 "name": [sheet, 0, column],
                 "categories": [sheet, 1, 0, last, 0],
                 "values": [sheet, 1, column, last, column],
-                "fill": {"color": one.colour},
-                "line": {"color": one.colour, "width": 2.0} if chart.kind is _LINES else {"none": True},
-                "marker": {"type": "circle", "size": 4, "fill": {"color": one.colour}, "border": {"none": True}},
-                "gap": 40,
+                **_look(chart, one.colour),
             }
         )
     drawn.set_title({"name": chart.title, "name_font": {"size": 12}})
-    # Of bars the axes change places, and the first row shall be on top.
-    categories = {"reverse": True} if is_bars else {"date_axis": is_days, "num_format": "d mmm"}
-    values = {"name": chart.unit, "min": 0, "major_gridlines": _GRID, "name_font": {"bold": False}}
-    drawn.set_x_axis({**categories, "num_font": {"size": 9}} if not is_bars else {**categories})
-    drawn.set_y_axis(values)
+    values = {"min": 0, "major_gridlines": _GRID, "line": {"none": True}}
+    if chart.kind is _BARS:
+        # The longest bar is on top, and the numbers stay below all of them.
+        drawn.set_y_axis({"reverse": True, "major_gridlines": {"visible": False}})
+        drawn.set_x_axis({**values, "label_position": "high", "num_format": "#,##0"})
+    else:
+        drawn.set_x_axis({"date_axis": True, "num_format": "d mmm", "num_font": {"size": 9}})
+        drawn.set_y_axis(
+            {**values, "name": chart.unit, "name_font": {"bold": False, "rotation": -90}, "num_format": "#,##0"}
+        )
     drawn.set_legend({"none": True} if len(chart.series) == 1 else {"position": "bottom"})
     drawn.show_blanks_as("gap")
     drawn.set_size(_CHART_PX)
     return drawn
+
+
+def _look(chart: _Chart, colour: str) -> dict[str, Any]:
+    if chart.kind is _LINES:
+        # Days without requests leave gaps, so a day alone needs its point.
+        marker = {"type": "circle", "size": 4, "fill": {"color": colour}, "border": {"none": True}}
+        return {"line": {"color": colour, "width": 2.0}, "marker": marker}
+    return {"fill": {"color": colour}, "border": {"none": True}, "gap": 40}
 
 
 def _sheet(book: Any, name: str, table: pd.DataFrame) -> None:
