@@ -1,0 +1,131 @@
+"""What `isletnet up` checks and hands on before anything is started."""
+
+import json
+import logging
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from isletnet.errors import ConflictError, ParameterError, StorageError
+from isletnet.settings import Settings
+from serve import run_folder, up
+from serve.deploy import read_config
+
+
+def test_a_taken_port_is_refused_and_its_holder_named():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ConflictError, match=rf"port {port} .* \(process {os.getpid()}\) has it.* ISLETNET_PORT"):
+            up.check_port("127.0.0.1", port, "ISLETNET_PORT")
+
+
+def test_a_port_that_was_just_left_is_free():
+    with socket.socket() as holder:
+        # As servers do.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), holder.accept()[0]:
+            pass
+    up.check_port("127.0.0.1", port, "ISLETNET_PORT")
+
+
+def test_beyond_this_machine_needs_keys(tmp_path: Path):
+    settings = Settings(store=str(tmp_path / "store"), host="0.0.0.0")
+    with pytest.raises(ParameterError, match="isletnet keys add"):
+        up.run(settings, say=lambda line: None)
+
+
+def test_resources_must_be_there(tmp_path: Path):
+    settings = Settings(store=str(tmp_path / "store"), serve_config=str(tmp_path / "none.yaml"))
+    with pytest.raises(ParameterError, match=r"none\.yaml"):
+        up.run(settings, say=lambda line: None)
+
+
+def test_the_environment_locks_ray_and_means_this_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    outer = {"RAY_ADDRESS": "10.0.0.1:6379", "ISLETNET_MAX_IMAGES": "7", "OMP_NUM_THREADS": "3"}
+    location = run_folder.store_location("a-store")
+    given = up.make_environment(Settings(store="a-store"), outer, tmp_path / "run", location=location)
+    assert given["ISLETNET_STORE"] == str(tmp_path / "a-store")
+    assert given["ISLETNET_MAX_IMAGES"] == "7"
+    assert given["OMP_NUM_THREADS"] == "3"
+    assert given["FORWARDED_ALLOW_IPS"] == ""
+    assert (given["RAY_AUTH_MODE"], given["RAY_AUTH_TOKEN_PATH"]) == ("token", str(tmp_path / "run" / "token"))
+    assert "RAY_ADDRESS" not in given
+
+
+def test_each_life_has_a_new_token_and_no_dashboard(tmp_path: Path):
+    run_folder.make_run_folder(tmp_path)
+    tokens = set()
+    for _ in range(2):
+        head = list(up.make_commands(Settings(), tmp_path, up.SERVE_CONFIG).head)
+        token = tmp_path / "token"
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
+        tokens.add(token.read_text())
+    assert {len(token) for token in tokens} == {64}
+    assert len(tokens) == 2
+    assert head[head.index("--include-dashboard") + 1] == "false"
+    assert head[head.index("--node-ip-address") + 1] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("config", [up.SERVE_CONFIG, *sorted((up.ROOT / "serve" / "examples").glob("*.yaml"))])
+def test_resource_files_are_what_ray_serve_takes(config: Path):
+    from ray.serve.schema import ServeDeploySchema
+
+    schema = ServeDeploySchema.model_validate(read_config(config, host="127.0.0.1", port=8123))
+    assert (schema.http_options.host, schema.http_options.port) == ("127.0.0.1", 8123)
+    assert [app.import_path for app in schema.applications] == ["serve.app:build"]
+    names = [deployment.name for deployment in schema.applications[0].deployments]
+    assert names == ["Ingress", "Shepherd", "Segmenter", "Keeper"]
+
+
+def test_a_file_that_is_no_resource_file_is_refused(tmp_path: Path):
+    path = tmp_path / "other.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(ValueError, match="applications"):
+        read_config(path, host="127.0.0.1", port=1)
+
+
+def test_a_run_folder_is_its_owners_alone(tmp_path: Path):
+    folder = tmp_path / "run"
+    run_folder.make_run_folder(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(StorageError, match="remove it"):
+        run_folder.make_run_folder(tmp_path / "link")
+    assert list(target.iterdir()) == []
+
+
+def test_the_same_store_has_the_same_run_folder_however_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    names = ["store", "./store/", str(tmp_path / "link")]
+    assert len({run_folder.find_run_folder(run_folder.store_location(name)) for name in names}) == 1
+    assert run_folder.store_location("s3://bucket/prefix") == "s3://bucket/prefix"
+    # Ray's sockets lie below it, in 107 bytes at most.
+    assert len(run_folder.find_run_folder("x").name) == len("isletnet-12345678")
+
+
+def test_log_lines_are_json_and_stay_lines():
+    record = logging.makeLogRecord({"msg": "two\nlines %s", "args": ("\r\n",), "levelname": "ERROR", "pid": 4})
+    line = up.JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line) | {"utc": None} == {"utc": None, "level": "ERROR", "message": "two\nlines \r\n", "pid": 4}
+
+
+def test_a_log_that_has_grown_too_long_is_put_aside(tmp_path: Path):
+    run_folder.make_run_folder(tmp_path)
+    (tmp_path / "logs" / "head.log").write_bytes(b"x" * 10_000_001)
+    os.close(run_folder.open_log(tmp_path, "head"))
+    assert (tmp_path / "logs" / "head.log").stat().st_size == 0
+    assert (tmp_path / "logs" / "head.log.1").stat().st_size == 10_000_001
