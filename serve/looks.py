@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import isletnet
 from isletnet.errors import NetworkError, StoreFullError
@@ -16,6 +16,9 @@ from isletnet.networks.catalogue import find_network, network_names
 from isletnet.storage.layout import OPEN, OUTBOX, read_stamp, request_key
 from isletnet.storage.statistics import Event, read_events
 from isletnet.storage.store import PROBE_FOLDER, Store
+
+if TYPE_CHECKING:
+    import psutil
 
 # Work begins with the oldest requests, so what runs is among these.
 LOOKED_AT_N = 100
@@ -122,14 +125,12 @@ def machine() -> dict[str, Any]:
 def processes() -> list[dict[str, Any]]:
     """Tell memory and processor time of the service's processes on this machine, the largest first.
 
-    They are those that the same raylet started, or this one and what it started. Their command lines stay private.
+    They are those that the same `ray start` started, or this one and what it started. Their command lines stay private.
     """
     import psutil
 
-    own = psutil.Process()
-    parent = own.parent()
-    root = parent if parent is not None and parent.name() == "raylet" else own
     found = []
+    root = _root(psutil.Process())
     for process in (root, *root.children(recursive=True)):
         with suppress(psutil.Error), process.oneshot():
             used, seconds = process.memory_info(), process.cpu_times()
@@ -145,7 +146,16 @@ def processes() -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: -float(one["memory_mb"]))
 
 
-def _shown_name(process: Any) -> str:
+def _root(own: psutil.Process) -> psutil.Process:
+    parent = own.parent()
+    if parent is None or parent.name() != "raylet":
+        return own
+    # Beside the raylet runs the head; where that was not started together, init is above both.
+    above = parent.parent()
+    return parent if above is None or above.pid == 1 else above
+
+
+def _shown_name(process: psutil.Process) -> str:
     """Name a process; Ray writes over the command line of its own with what they do."""
     first = (process.cmdline() or [""])[0]
     return first if first.startswith("ray::") else str(process.name())

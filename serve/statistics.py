@@ -33,6 +33,8 @@ from isletnet.storage.store import Store
 
 INTERVAL_S = 60.0
 MOST_WAITING = 20_000
+# Machines ask every few seconds.
+_UNCOUNTED = ("/health/live", "/health/ready")
 _FRESH = timedelta(days=1)
 _LOG = logging.getLogger("isletnet.serve.statistics")
 
@@ -61,7 +63,9 @@ class EventLog:
         self._thread: threading.Thread | None = None
 
     def note(self, event: Event) -> None:
-        """Note an event; takes microseconds and never fails."""
+        """Note an event, unless it is a look at the health; takes microseconds and never fails."""
+        if event.action.endswith(_UNCOUNTED):
+            return
         with self._lock:
             self._waiting.append(event)
             del self._waiting[:-MOST_WAITING]

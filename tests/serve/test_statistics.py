@@ -1,6 +1,7 @@
 """Calls and ends are noted beside the work, each once, whatever happens meanwhile."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -98,6 +99,12 @@ class TestLog:
     def test_without_events_nothing_is_written(self, store: Moody, log: EventLog):
         log.flush()
         assert list(store.list_keys()) == []
+
+    def test_looks_at_the_health_do_not_count(self, store: Moody, clock: Clock, log: EventLog):
+        for action in ("GET /api/health/live", "GET /health/ready", "GET /api/healthy"):
+            log.note(replace(call(clock), action=action))
+        log.flush()
+        assert [event.action for event in noted(store, clock, "call")] == ["GET /api/healthy"]
 
     def test_while_the_store_is_down_events_wait(self, store: Moody, clock: Clock, log: EventLog):
         log.note(call(clock, "ann"))
