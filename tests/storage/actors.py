@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from isletnet.storage import leases, records
+from isletnet.storage import corrections, leases, records
 from isletnet.storage.layout import ImageOutcome, Outcome, Request, new_request_id
 from isletnet.storage.leases import Dispatcher, Lease
 from isletnet.storage.store import Store
+from isletnet.storage.versions import Correction, files_before, labels_key, unfinished
 
 MORNING = datetime(2026, 11, 24, 7, 0, tzinfo=UTC)
 PICTURES = (b"first picture", b"second picture")
@@ -66,8 +67,36 @@ def work(store: Store, lease: Lease, clock: Clock) -> Outcome:
     return leases.finish(store, lease, files=files, images=images, now=clock.now)
 
 
+def correct(store: Store, request: Request, clock: Clock, *, image: int = 0, labels: bytes = b"drawn") -> Correction:
+    """Send labels of an image, whose results nobody computes yet."""
+    return corrections.add_correction(
+        store, request.request_id, image, labels, kind="classes", actor="ann", note="a rim", now=clock.now
+    )
+
+
+def finish(store: Store, correction: Correction) -> None:
+    """Do the whole of the work on a correction: from the labels, and from the files of the version before."""
+    before, _ = files_before(store, correction)["report.pdf"]
+    outputs = {
+        f"images/{correction.image}/labels.tif": b"cleaned " + store.read(labels_key(correction)),
+        "report.pdf": store.read(before) + b" and " + store.read(labels_key(correction)),
+    }
+    files = [corrections.write_correction_file(store, correction, path, [data]) for path, data in outputs.items()]
+    corrections.finish_correction(store, correction, files=files)
+
+
+def died(store: Store, clock: Clock) -> Request:
+    """Submit a request that dies."""
+    request = submit(store, clock, mail_to="ann@clinic.example")
+    lease = taken(store, clock)
+    leases.give_up(store, lease, code="worker_lost", message="It broke off.", now=clock.now, final=True)
+    return request
+
+
 def work_through(store: Store, clock: Clock) -> None:
     """Let a fresh worker do all there is, waiting as long as it must."""
+    for correction in unfinished(store):
+        finish(store, correction)
     worker = dispatcher(store, clock, "restarted")
     for _ in range(12):
         while (lease := worker.take(now=clock.now)) is not None:

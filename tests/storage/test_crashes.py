@@ -12,20 +12,24 @@ from typing import NamedTuple
 
 import pytest
 
+from isletnet.errors import IsletnetError
 from isletnet.storage import audit, consent, leases, records, retention, training
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.jobs import state_of
 from isletnet.storage.layout import REQUESTS, TRAINING, new_request_id, request_ids
+from isletnet.storage.owners import requests_of
+from isletnet.storage.resubmit import resubmit
 from isletnet.storage.retention import RetentionPolicy
 from isletnet.storage.store import Store
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
-from tests.storage.actors import PICTURES, Clock, dispatcher, ended, submit, work, work_through
+from isletnet.storage.versions import files_of, labels_key, unfinished, versions_of
+from tests.storage.actors import PICTURES, Clock, correct, died, dispatcher, ended, finish, submit, work, work_through
 from tests.storage.crash import Crash, CrashStore
 from tests.storage.store_contract import MemoryStore
 
 FOR_EVER = RetentionPolicy(images_days=10_000, results_days=10_000)
-DEATHS_SAMPLE_N = 10
+DEATHS_SAMPLE_N = 7
 
 
 class Scenario(NamedTuple):
@@ -77,6 +81,8 @@ def ended_long_ago(store: Store, clock: Clock) -> None:
     submit(store, clock, mail_to=None)
     consent.record_consent(store, second.request_id, 0, granted=True, actor="ann", text="v1", now=clock.now)
     assert first != second
+    finish(store, correct(store, second, clock, image=1, labels=b"A"))
+    correct(store, first, clock, labels=b"B")
     retention.check_clock(store, now=clock.now)
     for _ in range(31):
         clock.pass_days(1)
@@ -98,6 +104,51 @@ def all_but_the_held_is_gone(store: Store, clock: Clock, promised: set[str]) -> 
     assert sorted(entry.details["kind"] for entry in deletions) == ["images", "record", "results"]
     told = [key for entry in deletions for key in entry.details["sha256s"]]
     assert len(told) == len(set(told))
+
+
+def one_ended(store: Store, clock: Clock) -> None:
+    ended(store, clock)
+    sweep(store, now=clock.now)
+
+
+def correct_twice(store: Store, clock: Clock, promise: Callable[[str], None]) -> None:
+    (request_id,) = request_ids(store, REQUESTS)
+    for labels in (b"A", b"B"):
+        correction = correct(store, records.load_request(store, request_id), clock, labels=labels)
+        promise(labels.decode())
+        finish(store, correction)
+
+
+def what_was_promised_is_corrected(store: Store, clock: Clock, promised: set[str]) -> None:
+    (request_id,) = request_ids(store, REQUESTS)
+    labels = [store.read(labels_key(correction)).decode() for correction in versions_of(store, request_id)]
+    assert promised <= set(labels) <= {"A", "B"}
+    assert labels == sorted(set(labels))
+    for version, corrected in enumerate(versions_of(store, request_id), start=1):
+        key, _ = files_of(store, request_id, corrected.version)["report.pdf"]
+        assert store.read(key).decode() == " and ".join(["report by 1", *labels[:version]])
+    assert not unfinished(store)
+
+
+def one_died(store: Store, clock: Clock) -> None:
+    died(store, clock)
+
+
+def submit_it_again(store: Store, clock: Clock, promise: Callable[[str], None]) -> None:
+    for request_id in request_ids(store, REQUESTS):
+        with suppress(IsletnetError):
+            promise(resubmit(store, request_id, actor="Dr. Who", now=clock.now).request_id)
+
+
+def at_most_one_came_again(store: Store, clock: Clock, promised: set[str]) -> None:
+    ids = set(request_ids(store, REQUESTS))
+    assert promised <= ids
+    states = sorted(state_of(store, request_id) for request_id in ids)
+    assert states in (["dead"], ["dead", "done"])
+    told = [entry.subject for entry in audit.entries(store) if entry.kind == "resubmit"]
+    assert {request_id for request_id in ids if state_of(store, request_id) == "done"} <= set(told)
+    assert len(told) == len(set(told)) <= 1
+    assert len(requests_of(store, "ann").requests) == len(ids)
 
 
 def two_ended(store: Store, clock: Clock) -> None:
@@ -173,6 +224,8 @@ SCENARIOS = {
     "prune": Scenario(ended_long_ago, prune, all_but_the_held_is_gone),
     "sweep": Scenario(a_wreck, sweep_up, all_but_the_held_is_gone),
     "erase": Scenario(two_given, erase_one, one_is_erased),
+    "correct": Scenario(one_ended, correct_twice, what_was_promised_is_corrected),
+    "submit-again": Scenario(one_died, submit_it_again, at_most_one_came_again),
     "claim-for-training": Scenario(two_ended, hand_out_for_training, each_was_handed_out_once),
 }
 

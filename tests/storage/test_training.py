@@ -14,7 +14,7 @@ from isletnet.storage.layout import new_request_id
 from isletnet.storage.retention import RetentionPolicy, prune
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
-from tests.storage.actors import Clock, draft, ended
+from tests.storage.actors import Clock, correct, draft, ended, finish
 from tests.storage.store_contract import MemoryStore
 
 FILES = {"labels.tif": b"L" * 700, "image.tif": b"P" * 512, "empty": b""}
@@ -52,6 +52,57 @@ def test_consent_is_a_row_of_versions(store: MemoryStore, clock: Clock):
     assert (consent.version, consent.text, consent.actor) == (4, "v2", "ann")
     assert len(list(store.list_keys(f"training/{request_id}/0/consent"))) == 4
     assert not is_held(store, request_id, 1)
+
+
+def test_a_corrected_image_is_handed_out_with_the_persons_labels(store: MemoryStore, clock: Clock):
+    request = ended(store, clock)
+    decide(store, clock, request.request_id, granted=True)
+    assert training.copies_due(store) == ((request.request_id, 0, 0),)
+    training.add_copy(store, request.request_id, 0, FILES, now=clock.now)
+    assert training.copies_due(store) == ()
+    first = claim(store, clock)
+    content = b"".join(training.stream_export(store, first))
+    # Another image's correction changes nothing here, and one without a result not yet.
+    finish(store, correct(store, request, clock, image=1))
+    correction = correct(store, request, clock, image=0)
+    assert training.copies_due(store) == ()
+    finish(store, correction)
+    assert training.copies_due(store) == ((request.request_id, 0, 2),)
+    corrected = FILES | {"labels.tif": b"drawn"}
+    training.add_copy(store, request.request_id, 0, corrected, version=2, now=clock.now)
+    assert training.copies_due(store) == ()
+    # What is being downloaded stays as it is; the pixels are kept once.
+    assert b"".join(training.stream_export(store, first)) == content
+    assert claim(store, clock) == first
+    assert len(list(store.list_keys(f"training/{request.request_id}/0/files"))) == 4
+    confirm(store, clock, first)
+    second = claim(store, clock)
+    assert [(item.image, item.version) for item in second.items] == [(0, 2)]
+    confirm(store, clock, second)
+    with pytest.raises(GoneError):
+        claim(store, clock)
+    sweep(store, now=clock.now)
+    assert verify(store).is_clean
+
+
+def test_an_image_that_was_corrected_first_goes_out_once(store: MemoryStore, clock: Clock):
+    request = ended(store, clock)
+    finish(store, correct(store, request, clock, image=0))
+    decide(store, clock, request.request_id, granted=True)
+    assert training.copies_due(store) == ((request.request_id, 0, 1),)
+    # Somebody who came late with the network's labels does not displace the person's.
+    for version in (1, 0):
+        training.add_copy(store, request.request_id, 0, FILES, version=version, now=clock.now)
+    assert [item.version for item in claim(store, clock).items] == [1]
+
+
+def test_no_copy_is_due_of_what_is_not_given_or_not_done(store: MemoryStore, clock: Clock):
+    request_id = draft(store, clock)
+    decide(store, clock, request_id, granted=True)
+    request = ended(store, clock)
+    decide(store, clock, request.request_id, granted=True, image=1)
+    decide(store, clock, request.request_id, granted=False, image=1)
+    assert training.copies_due(store) == ()
 
 
 def test_many_decisions_at_once_are_all_kept_in_a_row(store: MemoryStore, clock: Clock):

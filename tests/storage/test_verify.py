@@ -16,7 +16,7 @@ from isletnet.storage.retention import RetentionPolicy, prune
 from isletnet.storage.store import Store
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
-from tests.storage.actors import PICTURES, Clock, dispatcher, draft, ended, submit
+from tests.storage.actors import PICTURES, Clock, correct, dispatcher, draft, ended, finish, submit
 from tests.storage.store_contract import MemoryStore
 
 
@@ -33,6 +33,9 @@ def fill(store: Store, clock: Clock) -> Store:
     consent.record_consent(store, request.request_id, 0, granted=True, actor="ann", text="v1", now=clock.now)
     training.add_copy(store, request.request_id, 0, {"image.tif": b"pixels"}, now=clock.now)
     training.claim_export(store, actor="trainer", now=clock.now)
+    finish(store, correct(store, request, clock, labels=b"A"))
+    correct(store, request, clock, labels=b"B")
+    store.create("keys/abc.json", b"{}")
     draft(store, clock, pictures=PICTURES[:1])
     submit(store, clock)
     assert dispatcher(store, clock).take(now=clock.now) is not None
@@ -89,13 +92,26 @@ def open_entry(store: Store) -> str:
     return next(store.list_keys("open"))
 
 
+def correction_entry(store: Store) -> str:
+    return next(store.list_keys("corrections"))
+
+
+def begun_correction(store: Store) -> str:
+    folder = find(store, "corrections/1/result.json").partition("/corrections/")[0]
+    store.create(f"{folder}/corrections/3/images/0/labels", b"begun")
+    return f"corrections/{folder.partition('/')[2]}/000003"
+
+
 WRONGS: dict[str, tuple[str, Callable[[Store], str]]] = {
     "a stranger": ("orphan", lambda store: add(store, "holiday/x.jpg").partition("/")[0]),
     "an image that is damaged": ("damaged", lambda store: damage(store, find(store, "images/1/original"))),
     "an image that is missing": ("missing", lambda store: remove(store, find(store, "images/1/original"))),
     "an image without its record": ("missing", lambda store: remove(store, find(store, "images/1/meta.json"))),
-    "a result that is damaged": ("damaged", lambda store: damage(store, find(store, "report.pdf"))),
-    "a result that is missing": ("missing", lambda store: remove(store, find(store, "images/0/labels.tif"))),
+    "a result that is damaged": ("damaged", lambda store: damage(store, find(store, "attempts/1/files/report.pdf"))),
+    "a result that is missing": (
+        "missing",
+        lambda store: remove(store, find(store, "1/files/images/1/labels.tif")),
+    ),
     "a request that is damaged": ("damaged", lambda store: damage(store, find(store, "request.json"))),
     "an outcome that is damaged": ("damaged", lambda store: damage(store, find(store, "outcome.json"))),
     "a training copy that is damaged": ("damaged", lambda store: damage(store, find(store, PIXELS))),
@@ -107,6 +123,18 @@ WRONGS: dict[str, tuple[str, Callable[[Store], str]]] = {
     "a key that stands for nothing": ("damaged", lambda store: add(store, "idempotency/abc.json")),
     "an entry of the audit that was removed": ("chain", without_audit),
     "an entry of the audit that is damaged": ("chain", lambda store: damage(store, audit.entry_key(1))),
+    "labels that are damaged": ("damaged", lambda store: damage(store, find(store, "corrections/1/images/0/labels"))),
+    "labels that are missing": ("missing", lambda store: remove(store, find(store, "corrections/2/images/0/labels"))),
+    "labels that nobody committed": ("unfinished", begun_correction),
+    "a corrected result that is damaged": ("damaged", lambda store: damage(store, find(store, "1/files/report.pdf"))),
+    "a correction that is damaged": ("damaged", lambda store: damage(store, find(store, "2/correction.json"))),
+    "a correction that nobody will find": (
+        "missing",
+        lambda store: remove(store, correction_entry(store)),
+    ),
+    "an entry of no correction": ("unfinished", lambda store: add(store, f"corrections/{new_request_id()}/000001")),
+    "a request that its owner's list lacks": ("missing", lambda store: remove(store, next(store.list_keys("owners")))),
+    "an entry in a list of nothing": ("unfinished", lambda store: add(store, f"owners/x/1-{new_request_id()}")),
     "an odd folder": ("orphan", lambda store: add(store, "requests/odd/request.json").rpartition("/")[0]),
     "a tombstone without a deletion": ("chain", forged_tombstone),
 }
