@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LONGEST_DAYS = 400
+# Who called without a key; no principal has brackets in its name.
+NOBODY = "(unknown)"
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _COLUMNS = ("utc", "kind", "who", "action", "status", "duration_s", "waiting_s", "images_n", "megapixels", "failures_n")
 
@@ -103,7 +105,7 @@ def _row(event: Event) -> list[Any]:
     return [
         event.utc,
         event.kind,
-        event.who,
+        event.who or NOBODY,
         event.action,
         event.status,
         event.duration_s,

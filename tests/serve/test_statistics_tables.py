@@ -85,6 +85,11 @@ def test_people_come_by_how_much_they_used():
     assert people[0]["working_s"] == pytest.approx(16.0)
 
 
+def test_calls_of_nobody_known_are_one_row():
+    events = [call(1, "", status=401), call(2, "", status=401), call(3, "ann")]
+    assert [(row["who"], row["calls_n"]) for row in rows(events, "people")] == [("(unknown)", 2), ("ann", 1)]
+
+
 def test_networks_share_a_request():
     mixed = end(1, 1, images={"islet-unet": 3, "small": 1}, s=100.0)
     events = [mixed, end(2, 2, images={"islet-unet": 4}, s=8.0), call(3, images={"small": 1})]
