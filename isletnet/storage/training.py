@@ -189,12 +189,22 @@ def stream_export(store: Store, export: Export, *, start: int = 0) -> Iterator[b
         if not is_held(store, item.request_id, item.image):
             raise ConflictError("consent to an image was withdrawn; claim again", subject=str(export.number))
         for file in item.files:
-            size_bytes = BLOCKSIZE + file.size_bytes + -file.size_bytes % BLOCKSIZE
+            size_bytes = _member_size(file)
             skipped = max(start - position, 0)
             if skipped < size_bytes:
                 yield from _member(store, item, file, skipped)
             position += size_bytes
     yield bytes(2 * BLOCKSIZE)[max(start - position, 0) :]
+
+
+def load_export(store: Store, number: int) -> Export:
+    """Read an export that was claimed; raises ``NotStoredError`` for a number that none has."""
+    return load(store, _export_key(number, "claim.json"), Export)
+
+
+def size_of(export: Export) -> int:
+    """Tell the size of the tar file in bytes."""
+    return 2 * BLOCKSIZE + sum(_member_size(file) for item in export.items for file in item.files)
 
 
 def confirm_export(store: Store, export: Export, *, sha256: str, actor: str, now: datetime) -> None:
@@ -257,6 +267,10 @@ def _images_in(store: Store, request_id: str) -> set[int]:
 
 def _identity(item: ExportItem) -> tuple[str, int, int]:
     return item.request_id, item.image, item.version
+
+
+def _member_size(file: FileRecord) -> int:
+    return BLOCKSIZE + file.size_bytes + -file.size_bytes % BLOCKSIZE
 
 
 def _member(store: Store, item: ExportItem, file: FileRecord, skipped: int) -> Iterator[bytes]:
