@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from isletnet.errors import ConflictError, NotStoredError
 from isletnet.exports.folder import read_image
 from isletnet.exports.results import DoneImage, FailedImage, write_results
 from isletnet.storage.consent import consent_of, record_consent
@@ -17,6 +19,8 @@ from serve.parameters import RequestParameters, analysis_parameters, of_image, s
 from serve.work.images import Rules, image_of, put_file
 from serve.work.tasks import ClosingDone, ClosingTask, Tell
 from serve.work.training import copy_for_training
+
+_LOG = logging.getLogger("isletnet.serve.worker")
 
 # What the files for all images are made from.
 NEEDED_FILES = ("summary.json", "islets.csv", "labels.tif", "overlay.png")
@@ -51,7 +55,11 @@ def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, 
     for number in done:
         if of_image(parameters, number).get("consent"):
             tell("copying for training", 1.0)
-            _give(store, lease, number, parameters.consent_text, now=now)
+            try:
+                _give(store, lease, number, parameters.consent_text, now=now)
+            except (ConflictError, NotStoredError) as error:
+                # The result is not at stake; a copy that is due is made later.
+                _LOG.warning("image %d of %s was not copied: %s", number, lease.request.request_id, error.code)
     return ClosingDone(files=files)
 
 
@@ -63,7 +71,7 @@ def fetch_image(
     Parameters
     ----------
     keys
-        Where each of `NEEDED_FILES` is.
+        Where its files are, by name: `NEEDED_FILES`, and others that are wanted.
     folder
         Is made.
 
@@ -73,9 +81,9 @@ def fetch_image(
         A file is absent or damaged.
     """
     folder.mkdir(parents=True)
-    for name in NEEDED_FILES:
+    for name, key in keys.items():
         with (folder / name).open("wb") as file:
-            for chunk in store.stream(keys[name]):
+            for chunk in store.stream(key):
                 file.write(chunk)
     return DoneImage(
         number=number,

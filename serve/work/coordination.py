@@ -198,6 +198,7 @@ class Coordinator:
 
     def _give_up(self, job: Job, code: str, message: str, *, final: bool) -> None:
         self._forget(job)
+        leases.check_lease(self._store, job.lease)
         leases.give_up(self._store, job.lease, code=code, message=message, now=self._now(), final=final)
 
     def _forget(self, job: Job) -> None:

@@ -79,7 +79,8 @@ def _images(store: Store, correction: Correction, scratch: Path, *, rules: Rules
     images = []
     for one in outcomes:
         if one.state == "done":
-            keys = {name: before[f"images/{one.number}/{name}"][0] for name in NEEDED_FILES}
+            names = (*NEEDED_FILES, "islets.tif") if one.number == correction.image else NEEDED_FILES
+            keys = {name: before[f"images/{one.number}/{name}"][0] for name in names}
             images.append(fetch_image(store, keys, one.number, scratch / str(one.number), parameters, rules))
     tell("measuring", 0.3)
     corrected = next(image for image in images if image.number == correction.image)

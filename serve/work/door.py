@@ -8,7 +8,15 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from isletnet.errors import ConflictError, GoneError, IsletnetError, LeaseLostError, NotStoredError, StorageError
+from isletnet.errors import (
+    ConflictError,
+    GoneError,
+    InputError,
+    LeaseLostError,
+    NetworkError,
+    NotStoredError,
+    StorageError,
+)
 from isletnet.storage.store import Store
 from serve.work.closing import do_closing
 from serve.work.corrections import do_correction
@@ -58,7 +66,7 @@ def do(store: Store, task: Task, *, rules: Rules, load: Load, now: Callable[[], 
         return Refused(code=error.code, message=error.message, subject=error.subject)
     except StorageError as error:
         return Broken(code=error.code, message=error.message, is_store=True)
-    except IsletnetError as error:
+    except (InputError, NetworkError) as error:
         return Refused(code=error.code, message=error.message, subject=error.subject)
     except ValidationError as error:
         return Refused(code="parameter_invalid", message=f"{error.error_count()} parameters cannot be.")
