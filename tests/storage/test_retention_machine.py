@@ -9,14 +9,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from isletnet.errors import ConflictError, NotStoredError
-from isletnet.storage import audit, consent, retention
+from isletnet.errors import ConflictError, NotStoredError, StorageError
+from isletnet.storage import audit, consent, corrections, retention
 from isletnet.storage.jobs import state_of
 from isletnet.storage.layout import REQUESTS, image_key
 from isletnet.storage.retention import RetentionPolicy
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
-from tests.storage.actors import PICTURES, Clock, draft, ended
+from isletnet.storage.versions import labels_key, unfinished, versions_of
+from tests.storage.actors import PICTURES, Clock, draft, ended, finish
 from tests.storage.crash import Crash, CrashStore
 from tests.storage.store_contract import MemoryStore
 
@@ -36,6 +37,8 @@ class Retention(RuleBasedStateMachine):
         self.clock = Clock()
         # Model: images given (by request), and those that somebody asked to be gone.
         self.given: set[tuple[str, int]] = set()
+        # Images that were corrected while they were given.
+        self.corrected: set[tuple[str, int]] = set()
         self.ended_at: dict[str, float] = {}
         self.dropped: set[str] = set()
         self.ids_n = 0
@@ -70,12 +73,28 @@ class Retention(RuleBasedStateMachine):
     @rule(request=requests, image=IMAGES)
     def somebody_takes_back(self, request: str, image: int) -> None:
         self.given.discard((request, image))
+        self.corrected.discard((request, image))
         try:
             consent.record_consent(
                 self.store, request, image, granted=False, actor="ann", text="v1", now=self.clock.now
             )
         except NotStoredError:
             pass
+
+    @rule(request=requests, image=IMAGES, does_finish=st.booleans())
+    def somebody_corrects(self, request: str, image: int, does_finish: bool) -> None:
+        try:
+            correction = corrections.add_correction(
+                self.store, request, image, b"drawn", kind="classes", actor="ann", note="", now=self.clock.now
+            )
+            if does_finish:
+                for earlier in unfinished(self.store):
+                    finish(self.store, earlier)
+        except StorageError:
+            # The picture or its results were deleted, or a pruner died half way.
+            return
+        if (request, image) in self.given and correction in versions_of(self.store, request):
+            self.corrected.add((request, image))
 
     @rule(hours=st.integers(1, 23), times=st.integers(1, 4))
     def time_passes(self, hours: int, times: int) -> None:
@@ -103,6 +122,7 @@ class Retention(RuleBasedStateMachine):
     @rule(request=consumes(requests))
     def somebody_has_a_right_to_erasure(self, request: str) -> None:
         self.given -= {(request, image) for image in (0, 1)}
+        self.corrected -= {(request, image) for image in (0, 1)}
         self.dropped.add(request)
         try:
             retention.erase(self.store, request, admin="Dr. Who", now=self.clock.now)
@@ -126,6 +146,12 @@ class Retention(RuleBasedStateMachine):
         for request, image in self.given:
             assert self.store.read(image_key(request, image)) == PICTURES[image]
             assert self.store.exists(f"requests/{request}/attempts/1/files/images/{image}/labels.tif")
+        for request, image in self.corrected & self.given:
+            assert any(
+                self.store.read(labels_key(correction)) == b"drawn"
+                for correction in versions_of(self.store, request)
+                if correction.image == image
+            )
 
     @invariant()
     def what_is_young_is_there(self) -> None:
@@ -140,6 +166,9 @@ class Retention(RuleBasedStateMachine):
             for image in {0, 1} - held:
                 if age_days >= 2:
                     assert not self.store.exists(image_key(request, image))
+                if age_days >= 3:
+                    keys = self.store.list_keys(f"{REQUESTS}/{request}/corrections")
+                    assert not [key for key in keys if f"/images/{image}/" in key]
             if age_days >= 3 and not held:
                 assert list(self.store.list_keys(f"{REQUESTS}/{request}")) == []
 
