@@ -6,24 +6,16 @@ Heavy modules are imported in the commands, so that ``isletnet --help`` answers 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 import isletnet
-from isletnet.errors import IsletnetError
+from isletnet.door import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING_DONE, plain_errors, read_settings
 from isletnet.schemas import IEQ_METHODS, AnalysisParameters, SampleParameters
+from isletnet.service_commands import app as service_app
 from isletnet.study_commands import app as study_app
-
-if TYPE_CHECKING:
-    from isletnet.settings import Settings
-
-EXIT_FAILED = 1
-EXIT_NOTHING_DONE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="isletnet",
@@ -33,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(study_app)
+# Without a name: its commands stand beside the others.
+app.add_typer(service_app)
 
 PICTURE, SAMPLE = "The picture and how it is measured", "The sample and its preparation"
 
@@ -47,30 +41,6 @@ def _known_method(name: str) -> str:
     if name not in IEQ_METHODS:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(IEQ_METHODS)}.")
     return name
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn an expected error into one sentence and an exit code."""
-    try:
-        yield
-    except IsletnetError as error:
-        typer.echo(f"isletnet: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
-
-
-def _read_settings() -> Settings:
-    from pydantic import ValidationError
-
-    from isletnet.settings import Settings
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        variable = f"ISLETNET_{'_'.join(map(str, first['loc']))}".upper()
-        typer.echo(f"isletnet: {variable}: {first['msg']}, got {first['input']!r}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
 
 
 @app.callback()
@@ -143,13 +113,13 @@ def analyse(
     """
     from isletnet import batch, console, resume
 
-    settings = _read_settings()
+    settings = read_settings()
     jobs = resume.plan(resume.find_images(images), out)
     if not jobs:
         names = ", ".join(str(path) for path in images)
         typer.echo(f"isletnet: nothing to do: no TIFF, PNG, JPEG or BMP directly in {names}", err=True)
         raise typer.Exit(EXIT_NOTHING_DONE)
-    with _plain_errors():
+    with plain_errors():
         order = batch.Order(
             out=out,
             parameters=AnalysisParameters(
@@ -201,7 +171,7 @@ def networks(
     from isletnet import console
     from isletnet.networks.catalogue import find_network, network_names
 
-    with _plain_errors():
+    with plain_errors():
         cards = [find_network(name) for name in network_names()]
     if as_json:
         typer.echo(json.dumps([card.content for card in cards], ensure_ascii=False, indent=1))
@@ -229,10 +199,8 @@ def synth(
     from isletnet.outputs import write_scenes
     from isletnet.synthetic.scene import make_scene
 
-    scenes = (
-        make_scene(number, (height_px, width_px), um_per_px, light=light) for number in range(seed, seed + count)
-    )
-    with _plain_errors():
+    scenes = (make_scene(number, (height_px, width_px), um_per_px, light=light) for number in range(seed, seed + count))
+    with plain_errors():
         for path in write_scenes(scenes, out):
             typer.echo(path)
 
@@ -253,7 +221,7 @@ def export(
     if not folders:
         typer.echo(f"isletnet: nothing to do: no result of `isletnet analyse` in {results}", err=True)
         raise typer.Exit(EXIT_NOTHING_DONE)
-    with _plain_errors():
+    with plain_errors():
         for path in write_outlines(program, folders, results):
             typer.echo(path)
 
@@ -282,7 +250,7 @@ def train(
     from isletnet.training.recipes import RECIPES, find_recipe
     from isletnet.training.workflow import train_network
 
-    with _plain_errors():
+    with plain_errors():
         for recipe in [find_recipe(name) for name in names or RECIPES]:
             card = train_network(
                 recipe,
@@ -294,22 +262,6 @@ def train(
                 report=lambda line: typer.echo(line, err=True),
             )
             typer.echo(card.folder)
-
-
-@app.command()
-def verify(
-    store: Annotated[str, typer.Argument(show_default=False, help="Folder of the store, or s3://bucket/prefix.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
-) -> None:
-    """Check a store: nothing missing, damaged or left over, the audit's chain intact. Exit code 1 if something is."""
-    from isletnet.storage.store import open_store
-    from isletnet.storage.verify import report_json, report_text, verify
-
-    with _plain_errors():
-        report = verify(open_store(store, must_exist=True))
-    typer.echo(report_json(report) if as_json else report_text(report))
-    if not report.is_clean:
-        raise typer.Exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":
