@@ -1,0 +1,64 @@
+"""The API as an application, and the application as a deployment of Ray Serve."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+import isletnet
+from serve import problems
+from serve.access import pages_origins
+from serve.calls import Calls
+from serve.doors import Deps
+from serve.routes import admin, analysis, corrections, progress, requests, results, service, training
+from serve.types import ProblemAnswer
+
+ROUTERS = (
+    service.router,
+    requests.streams,
+    requests.router,
+    progress.router,
+    corrections.streams,
+    corrections.router,
+    results.router,
+    training.router,
+    analysis.router,
+    admin.router,
+)
+_PROBLEM = {"model": ProblemAnswer, "description": "What went wrong."}
+_DESCRIPTION = "Measures isolated pancreatic islets in micrographs. Every error has the shape of ProblemAnswer."
+
+
+def create_app(deps: Deps) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    deps
+        The rest of the service.
+    """
+    app = FastAPI(
+        title="isletnet",
+        version=isletnet.__version__,
+        description=_DESCRIPTION,
+        openapi_url="/api/spec.json",
+        # The pages that FastAPI brings fetch scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={422: _PROBLEM, "default": _PROBLEM},
+    )
+    app.state.deps = deps
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=sorted(pages_origins(deps.settings)),
+        allow_credentials=True,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Range", "X-API-Key", "X-CSRF-Token"],
+        expose_headers=["Content-Disposition", "Content-Range", "Retry-After", "X-Export-Number", "X-Request-Id"],
+    )
+    app.add_middleware(Calls, deps=deps)
+    return app

@@ -1,0 +1,94 @@
+"""What is answered at once: one image, the networks, a sample across requests."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from fastapi import APIRouter, Request
+
+from isletnet.errors import NetworkError
+from isletnet.networks.catalogue import find_network, network_names
+from serve.answers import wanted
+from serve.doors import TheDeps, Who
+from serve.forms import image_form
+from serve.requests import check_parameters
+from serve.samples import pooled_sample
+from serve.types import AnalysisAnswer, Network, NetworkList, SampleAnswer
+from serve.uploads import Body
+from serve.work.tasks import NowDone, NowTask
+
+router = APIRouter(prefix="/api", tags=["analysis"])
+
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "parameters": {"type": "string", "description": "RequestParameters as JSON"},
+                        "image": {"type": "string", "format": "binary"},
+                    },
+                    "required": ["image"],
+                }
+            }
+        },
+    }
+}
+# What of a network's card concerns those who choose one.
+_CARD = (
+    "description",
+    "classes",
+    "metrics",
+    "training",
+    "parent",
+    "thresholds",
+    "second_opinion",
+    "known_relative_error",
+)
+
+
+@router.post("/analyse", openapi_extra=_FORM)
+async def analyse(request: Request, who: Who, deps: TheDeps) -> AnalysisAnswer:
+    """Analyse one image and answer with all its numbers; nothing of it is stored."""
+    who.require("submit")
+    body = Body(request, deps)
+    content, name, parameters = await body.in_thread(partial(image_form, deps, body))
+    check_parameters(parameters)
+    done = wanted(await deps.ask(NowTask(content=content, name=name, parameters=parameters)), NowDone)
+    answer = done.answer
+    return AnalysisAnswer.model_validate(
+        {"record": answer["record"], "summary": answer["sample"], "islets": answer["islets"]}
+    )
+
+
+@router.get("/networks")
+def networks(who: Who, deps: TheDeps) -> NetworkList:
+    """List the networks that a request may name."""
+    cards = []
+    for name in network_names():
+        # The status tells of damaged ones.
+        with suppress(NetworkError):
+            cards.append(find_network(name))
+    return NetworkList(
+        networks=tuple(
+            Network(
+                name=card.name,
+                version=card.version,
+                weights_sha256=card.weights_sha256,
+                working_um_per_px=card.working_um_per_px,
+                is_default=card.name == deps.settings.network,
+                card={key: card.content[key] for key in _CARD if key in card.content},
+            )
+            for card in cards
+        )
+    )
+
+
+@router.get("/samples/{name}")
+def sample(name: str, who: Who, deps: TheDeps) -> SampleAnswer:
+    """Pool the images of one sample from all requests of the caller."""
+    who.require("read")
+    return pooled_sample(deps.store, who.name, name, default_network=deps.settings.network)

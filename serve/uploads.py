@@ -1,0 +1,147 @@
+"""Bodies of calls on their way into the store: piece by piece, so that none is ever whole in memory.
+
+The store is written by a thread, which asks the event loop for each piece when it is ready for it. So a fast sender
+waits for a slow disk, and a sender who stops, or drips, ends the upload; what was written of it is discarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import TypeVar
+
+import anyio
+from anyio import CapacityLimiter, from_thread, to_thread
+from starlette.requests import ClientDisconnect, Request
+
+from isletnet.errors import IsletnetError
+from serve.doors import Deps
+from serve.problems import BadRequestError, SlowError
+from serve.refusals import BusyError, TooLargeError
+
+Value = TypeVar("Value")
+
+MOST_UPLOADS = 64
+BUSY_RETRY_S = 2.0
+# Slower than this on the whole is no upload but an attempt to occupy the service.
+SLOWEST_BYTES_PER_S = 500
+SMALL_BODY_BYTES = 1_000_000
+_SIGNATURE_BYTES = 16
+
+# Uploads wait for their senders, so they must not take the threads of all others.
+_THREADS = CapacityLimiter(MOST_UPLOADS)
+
+
+class BrokenOffError(IsletnetError):
+    """The sender went away in the middle; nobody hears the answer."""
+
+    code = "broken_off"
+
+
+class Body:
+    """The body of a call, to be read once, by a thread.
+
+    Parameters
+    ----------
+    request
+        The call.
+    deps
+        For the clock and the patience.
+    """
+
+    def __init__(self, request: Request, deps: Deps) -> None:
+        self._deps = deps
+        self._stream = request.stream()
+        self._begun_s = deps.monotonic()
+        self._arrived_bytes = 0
+        self._is_over = False
+        self.announced_bytes = announced_bytes(request)
+        self.content_type = request.headers.get("content-type", "")
+
+    async def in_thread(self, work: Callable[[], Value]) -> Value:
+        """Run what reads this body, and end it if the call ends."""
+        if _THREADS.available_tokens < 1:
+            raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
+        try:
+            return await to_thread.run_sync(work, limiter=_THREADS)
+        finally:
+            self._is_over = True
+
+    def pieces(self) -> Iterator[bytes]:
+        """Read on, in a thread.
+
+        Raises
+        ------
+        SlowError
+            The sender is silent, or drips.
+        BrokenOffError
+            The sender went away.
+        """
+        while piece := from_thread.run(self._next):
+            yield piece
+
+    async def _next(self) -> bytes:
+        if self._is_over:
+            raise BrokenOffError("the call has ended")
+        try:
+            with anyio.fail_after(self._deps.stall_s):
+                # Empty pieces are no end.
+                while not (piece := await anext(self._stream, None)) and piece is not None:
+                    pass
+        except TimeoutError:
+            raise SlowError(f"nothing came for {self._deps.stall_s:g} s; send again") from None
+        except ClientDisconnect:
+            raise BrokenOffError("the sender went away") from None
+        self._arrived_bytes += len(piece or b"")
+        elapsed_s = self._deps.monotonic() - self._begun_s
+        if piece and self._arrived_bytes < (elapsed_s - 2 * self._deps.stall_s) * SLOWEST_BYTES_PER_S:
+            raise SlowError("the body comes too slowly; send again over a better line")
+        return piece or b""
+
+
+def announced_bytes(request: Request) -> int | None:
+    """Read how large the body will be; None if that is not said."""
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18:
+        raise BadRequestError("the header Content-Length is a number of bytes")
+    return int(text)
+
+
+def read_small(pieces: Iterator[bytes], limit_bytes: int = SMALL_BODY_BYTES) -> bytes:
+    """Read what must be whole in memory, up to a limit; raises ``TooLargeError`` beyond it."""
+    parts, size_bytes = [], 0
+    for piece in pieces:
+        size_bytes += len(piece)
+        if size_bytes > limit_bytes:
+            raise TooLargeError(f"at most {limit_bytes} bytes are taken here; more came")
+        parts.append(piece)
+    return b"".join(parts)
+
+
+def picture_pieces(pieces: Iterator[bytes], name: str, check: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Pass a picture on once its first bytes are looked at, so that nothing is stored of what is none.
+
+    Parameters
+    ----------
+    name
+        Of the file; stands in the answer if it is refused.
+    check
+        Raises ``InputError`` for bytes that begin no picture.
+    """
+    start: list[bytes] = []
+    while sum(map(len, start)) < _SIGNATURE_BYTES and (piece := next(pieces, b"")):
+        start.append(piece)
+    try:
+        check(b"".join(start))
+    except IsletnetError as error:
+        raise type(error)(error.message, subject=name) from None
+    return chain(start, pieces)
+
+
+def counted(pieces: Iterator[bytes], count: Callable[[int], None]) -> Iterator[bytes]:
+    """Count each piece before it is passed on."""
+    for piece in pieces:
+        count(len(piece))
+        yield piece

@@ -1,0 +1,35 @@
+"""The service in one process, and clients of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_in_process import Client, Service, local_client, service
+
+
+@pytest.fixture(scope="session")
+def network_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("networks") / "colour"
+
+
+@pytest.fixture
+def make_service(tmp_path: Path, network_folder: Path) -> Callable[..., Service]:
+    """Make a service on an empty store, with other settings than the defaults."""
+
+    def make(**settings: Any) -> Service:
+        return service(tmp_path / "store", network_folder, **settings)
+
+    return make
+
+
+@pytest.fixture
+def made(make_service: Callable[..., Service]) -> Service:
+    """A service without keys."""
+    return make_service()
+
+
+@pytest.fixture
+def api(made: Service) -> Client:
+    """A client of it on the same machine."""
+    return local_client(made)
