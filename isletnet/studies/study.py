@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isletnet.errors import ParameterError
-from isletnet.exports.folder import write_atomically
+from isletnet.exports.folder import csv_bytes, write_atomically
 from isletnet.studies import keep
 from isletnet.studies.declaration import OUT, Declaration, checked, find_study
 from isletnet.studies.shown import Shown, shown_figure, shown_file, shown_table
@@ -85,6 +86,11 @@ class Study:
         found = read_results(self.parameters[name], key_file=None if key_file is None else Path(key_file))
         keep.note_inputs(self.folder, found.read)
         return found
+
+    def note_input(self, name: str, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Note by hash what a service answered, so that the run tells what it stood on."""
+        read = {f"{name}/{key}": hashlib.sha256(csv_bytes(table)).hexdigest() for key, table in tables.items()}
+        keep.note_inputs(self.folder, read)
 
     def figure(self, figure: Figure, name: str, *, caption: str) -> Shown:
         """Keep a figure as SVG, PDF and PNG of 300 dpi.

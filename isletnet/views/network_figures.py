@@ -41,7 +41,7 @@ def score_figure(scores: ArrayLike, groups: Sequence[str], *, label: str, floor:
         Where the axis begins.
     """
     values, names = np.asarray(scores, dtype=float), np.asarray(groups)
-    kinds = list(dict.fromkeys(groups))
+    kinds = sorted(set(groups))
     figure = new_figure(height_mm=55, width_mm=ONE_COLUMN_MM)
     axes = figure.subplots()
     # Seeded, so the figure is the same each time.
@@ -50,7 +50,7 @@ def score_figure(scores: ArrayLike, groups: Sequence[str], *, label: str, floor:
         own = values[(names == kind) & np.isfinite(values)]
         spread = place + rng.uniform(-0.18, 0.18, own.size)
         low = own < floor
-        axes.plot(spread[~low], own[~low], MARKERS[place], color=COLOURS[place], markersize=3, alpha=0.8)
+        axes.plot(spread[~low], own[~low], MARKERS[place], color=COLOURS[place], markersize=3, alpha=0.8, clip_on=False)
         axes.plot(spread[low], np.full(low.sum(), floor), "v", color=VERMILION, markersize=4, clip_on=False)
         if own.size:
             axes.hlines(np.median(own), place - 0.3, place + 0.3, color="black", linewidth=1.2)
