@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import isletnet
 from isletnet import resume
 from isletnet.errors import ParameterError
-from isletnet.schemas import AnalysisParameters, Criterion, QualityWarning, SampleParameters, Summary
+from isletnet.schemas import AnalysisParameters, Criterion, SampleParameters, Summary
 
 if TYPE_CHECKING:
     from isletnet.analysis.pipeline import Analysis
@@ -156,6 +156,7 @@ def document(batch: Batch) -> dict[str, Any]:
 def _pool(jobs: Sequence[resume.Job], images: Sequence[StoredImage], order: Order) -> Summary:
     from isletnet.analysis.summarise import pool
     from isletnet.exports.folder import read_numbers
+    from isletnet.exports.results import copies
 
     aliquots = {
         "all": ["" for _ in jobs],
@@ -165,24 +166,7 @@ def _pool(jobs: Sequence[resume.Job], images: Sequence[StoredImage], order: Orde
     numbers = [read_numbers(image, aliquot=aliquot) for image, aliquot in zip(images, aliquots, strict=True)]
     name = order.sample.sample_name or (images[0].record.summary.name if len(images) == 1 else order.out.name)
     pooled = pool(numbers, name=name, parameters=order.parameters, sample=order.sample)
-    return replace(pooled, warnings=pooled.warnings + _twins(images))
-
-
-def _twins(images: Sequence[StoredImage]) -> tuple[QualityWarning, ...]:
-    """Warn of copies: their islets would be counted again and again."""
-    names_of: dict[str, list[str]] = {}
-    for image in images:
-        names_of.setdefault(image.record.provenance.image_sha256, []).append(image.record.image.name)
-    return tuple(
-        QualityWarning(
-            code="same_image_twice",
-            message=f"{', '.join(names)} are copies of one file: its islets count {len(names)} times. Keep one.",
-            severity="severe",
-            evidence={"copies_n": float(len(names))},
-        )
-        for names in names_of.values()
-        if len(names) > 1
-    )
+    return replace(pooled, warnings=pooled.warnings + copies(images))
 
 
 def _write(pooled: Summary, images: Sequence[StoredImage], order: Order) -> tuple[Path, ...]:
