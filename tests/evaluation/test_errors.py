@@ -65,18 +65,30 @@ def test_a_chain_is_mixed():
 
 
 @given(arrays(np.int32, (2, 9, 9), elements=st.integers(0, 5)))
-def test_fates_agree_with_object_scores(labels):
+def test_with_every_pixel_fates_agree_with_object_scores(labels):
     truth, found = labels
-    fates = errors.islet_fates(found, truth, um_per_px=1.0)
+    fates = errors.islet_fates(found, truth, um_per_px=1.0, least_overlap=0.0)
     of_reference = fates[fates["side"] == "reference"]
     scores = object_scores(found, truth, um_per_px=1.0)[0]
     assert len(of_reference) == scores.truth_n
     assert (of_reference["fate"] == "matched").sum() == scores.matched_n
     assert (of_reference["fate"] == "missed").sum() == scores.missed_n
     assert (fates["fate"] == "false").sum() == scores.false_n
-    cases = errors.case_table(found, truth, um_per_px=1.0)
+    cases = errors.case_table(found, truth, um_per_px=1.0, least_overlap=0.0)
     assert cases["truth_n"].sum() == scores.truth_n
     assert set(fates["case"]) == set(cases["case"])
+
+
+def test_a_line_drawn_elsewhere_merges_nothing():
+    """Of 10 columns each: the found line runs one column beside the true one."""
+    truth = boxes((2, 30, 12, 40), (2, 40, 12, 50))
+    assert set(errors.islet_fates(boxes((2, 30, 12, 40), (2, 40, 12, 49)), truth, um_per_px=1.0)["fate"]) == {"matched"}
+    for moved, fate in ((1, "mixed"), (0, "matched")):
+        found = boxes((2, 30, 12, 40 + moved), (2, 40 + moved, 12, 50))
+        assert set(errors.islet_fates(found, truth, um_per_px=1.0)["fate"]) == {fate}
+    wide = boxes((2, 30, 12, 51), (2, 51, 12, 71))
+    found = boxes((2, 30, 12, 52), (2, 52, 12, 71))
+    assert set(errors.islet_fates(found, wide, um_per_px=1.0)["fate"]) == {"matched"}
 
 
 def test_nothing_at_all():
