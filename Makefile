@@ -2,12 +2,14 @@
 PYTHON ?= python3.11
 # Annotated micrographs to train on beside synthetic ones.
 REAL ?= ../shared/data/real
+# Where `make studies` works.
+STUDIES ?= runs/studies
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock train clean
+.PHONY: help demo test check bench lock studies train clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
@@ -35,6 +37,12 @@ check: $(READY)  ## run the linters, the type check and the import contracts
 
 bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the classic ways
 	$(BIN)/python -m tests.benchmarks
+
+# The micrographs are drawn once; a second run does only what changed.
+studies: $(READY)  ## make all figures and tables of a publication from 40 synthetic micrographs (minutes)
+	test -f $(STUDIES)/drawn/truth.csv || $(BIN)/isletnet synth --out $(STUDIES)/drawn --count 40
+	$(BIN)/isletnet study pipeline --images $(STUDIES)/drawn/images --truth $(STUDIES)/drawn/truth.csv \
+		-p annotations=$(STUDIES)/drawn --out $(STUDIES)/publication
 
 train: $(READY)  ## make both bundled networks again (hours; see CONTRIBUTING.md)
 	$(BIN)/isletnet train --work runs --out isletnet/networks/bundled --real $(REAL)

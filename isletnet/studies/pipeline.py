@@ -164,9 +164,10 @@ def run_pipeline(
     """
     home = out.absolute()
     orders = {name: _order(name, step, inputs, home, studies) for name, step in pipeline.steps.items()}
-    for order in orders.values():
-        order.check()
     left_out = {name for name, step in pipeline.steps.items() if step.when and not inputs[step.when]}
+    for name, order in orders.items():
+        if name not in left_out:
+            order.check()
     states: dict[str, StepState] = dict.fromkeys(left_out, "left_out")
     outcomes: dict[str, StepOutcome] = {}
     running: dict[Future[StepOutcome], str] = {}
