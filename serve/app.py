@@ -1,6 +1,8 @@
-"""The API as an application, and the application as a deployment of Ray Serve."""
+"""The API as an application, alone or with the rest of the service on Ray Serve."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -62,3 +64,11 @@ def create_app(deps: Deps) -> FastAPI:
     )
     app.add_middleware(Calls, deps=deps)
     return app
+
+
+def build(arguments: dict[str, Any]) -> Any:
+    """Make the application of Ray Serve that serve.yaml names; ``arguments`` are its ``args``."""
+    # Tests and programs that only want the routes need no Ray.
+    from serve.ingress import application
+
+    return application(arguments)

@@ -26,7 +26,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-site",
 }
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
-_ACCESS = logging.getLogger("isletnet.serve.access")
+ACCESS_LOG = logging.getLogger("isletnet.serve.access")
 _FAULTS = logging.getLogger("isletnet.serve.faults")
 
 
@@ -99,5 +99,5 @@ class Calls:
             "status": status,
             "duration_ms": round(duration_s * 1000, 1),
         }
-        _ACCESS.info("%s", json.dumps(line))
+        ACCESS_LOG.info("%s", json.dumps(line))
         self._deps.note(event)

@@ -1,0 +1,159 @@
+"""The deployment that answers calls: the routes, with handles of the deployments that do the work."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from isletnet.errors import IsletnetError
+from isletnet.settings import Settings
+from isletnet.storage.store import open_store
+from serve.access import Access
+from serve.app import create_app
+from serve.calls import ACCESS_LOG
+from serve.doors import Deps
+from serve.limits import Limits
+from serve.monitor import Monitor
+from serve.pruner import Keeper
+from serve.refusals import BusyError
+from serve.segmenter import Segmenter
+from serve.shepherd import Shepherd
+from serve.statistics import EventLog
+from serve.work.tasks import Answer, Broken, Task
+
+RETRY_S = 5.0
+_LOST = Broken(code="worker_lost", message="A part of the service broke down and is being started anew; try again.")
+
+_LOG = logging.getLogger("isletnet.serve.ingress")
+
+
+class Layout(BaseModel):
+    """What serve.yaml may say beside replicas; see `serve.shepherd.Shepherd`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers_n: int = Field(default=2, ge=1)
+    worker_cpus: float = Field(default=0.5, ge=0)
+    worker_memory_mb: int = Field(default=4_000, ge=500)
+
+
+@serve.deployment(name="Ingress", ray_actor_options={"num_cpus": 0})
+@serve.ingress()
+class Ingress:
+    """Answers calls.
+
+    Parameters
+    ----------
+    shepherd, segmenter, keeper
+        Handles of the deployments of these names.
+    settings
+        None reads the environment.
+    """
+
+    def __init__(
+        self,
+        shepherd: DeploymentHandle[Any],
+        segmenter: DeploymentHandle[Any],
+        keeper: DeploymentHandle[Any],
+        settings: Settings | None = None,
+    ) -> None:
+        chosen = settings or Settings()
+        _log_calls()
+        store, limits = open_store(chosen.store), Limits(chosen, monotonic=time.monotonic)
+        parts: dict[str, Callable[[], Awaitable[Any]]] = {
+            "shepherd": lambda: _plainly(shepherd.report.remote()),
+            "segmenter": lambda: _plainly(segmenter.report.remote()),
+            "keeper": lambda: _plainly(keeper.status.remote()),
+        }
+        self._events = EventLog(store, now=_now, default_network=chosen.network)
+        self._events.start()
+        self._deps = Deps(
+            settings=chosen,
+            store=store,
+            access=Access(chosen, store, monotonic=time.monotonic, now=_now),
+            limits=limits,
+            monitor=Monitor(chosen, store, limits, parts=parts, monotonic=time.monotonic, now=_now),
+            note=self._events.note,
+            nudge=lambda: _nudge(shepherd),
+            ask=lambda task: _ask(shepherd, task),
+            prune=lambda dry_run, actor: _prune(keeper, dry_run, actor),
+            now=_now,
+            monotonic=time.monotonic,
+        )
+
+    def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807
+        app = create_app(self._deps)
+        app.router.on_shutdown.append(self._events.close)
+        return app
+
+
+def application(arguments: dict[str, Any]) -> Any:
+    """Bind the deployments to each other; ``arguments`` are those of `Layout`."""
+    layout = Layout.model_validate(arguments)
+    segmenter = _bound(Segmenter)
+    shepherd = _bound(Shepherd, segmenter, **layout.model_dump())
+    return _bound(Ingress, shepherd, segmenter, _bound(Keeper))
+
+
+def _bound(deployment: Any, *arguments: Any, **named: Any) -> Any:
+    """Bind a deployment; the types of Ray's decorators hide what they made of a class."""
+    return deployment.bind(*arguments, **named)
+
+
+async def _ask(shepherd: DeploymentHandle[Any], task: Task) -> Answer:
+    try:
+        answer: Answer = await shepherd.ask.remote(task)
+    except (RayError, RayServeException) as error:
+        _LOG.warning("a task was lost: %s", type(error).__name__)
+        return _LOST
+    return answer
+
+
+async def _prune(keeper: DeploymentHandle[Any], dry_run: bool, actor: str) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = await keeper.prune.remote(dry_run, actor)
+    except (RayError, RayServeException) as error:
+        # What a deployment raises comes wrapped in an error of Ray's that is also one of its own kind.
+        if isinstance(error, IsletnetError):
+            raise getattr(error, "cause", error) from None
+        raise BusyError("the pruner is being started anew; try again", retry_after_s=RETRY_S) from error
+    return told
+
+
+def _nudge(shepherd: DeploymentHandle[Any]) -> None:
+    """Wake the shepherd; without it, the request is found half a second later."""
+    try:
+        shepherd.nudge.remote()
+    except (RayError, RayServeException, RuntimeError) as error:
+        _LOG.warning("no nudge: %s", type(error).__name__)
+
+
+async def _plainly(answer: Any) -> Any:
+    told = await answer
+    return told if isinstance(told, dict) else asdict(told)
+
+
+def _log_calls() -> None:
+    """Write the access log to this process's own output, a line of JSON for each call; Ray rotates the file."""
+    if not ACCESS_LOG.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        ACCESS_LOG.addHandler(handler)
+    ACCESS_LOG.setLevel(logging.INFO)
+    ACCESS_LOG.propagate = False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
