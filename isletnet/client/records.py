@@ -29,6 +29,7 @@ class ImageStatus:
     size_bytes: int
     state: Literal["waiting", "running", "done", "failed"]
     progress_fraction: float = 0.0
+    stage: str | None = None
     code: str | None = None
     message: str | None = None
     training: bool = False
@@ -41,9 +42,11 @@ class Status:
     request_id: str
     state: State
     owner: str = ""
+    created_utc: datetime | None = None
     submitted_utc: datetime | None = None
     ended_utc: datetime | None = None
     progress_fraction: float = 0.0
+    stage: str | None = None
     attempt: int = 0
     version: int = 0
     code: str | None = None
@@ -157,7 +160,7 @@ def status(data: Mapping[str, Any]) -> Status:
     """Read a status; what this client does not know is passed over."""
     known = {name: data[name] for name in Status.__slots__ if data.get(name) is not None}
     known["images"] = tuple(image_status(image) for image in data.get("images") or ())
-    for name in ("submitted_utc", "ended_utc"):
+    for name in ("created_utc", "submitted_utc", "ended_utc"):
         known[name] = _moment(data.get(name))
     return Status(**known)
 

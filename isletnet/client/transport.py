@@ -41,6 +41,8 @@ def settings(url: str, key: str | None) -> dict[str, Any]:
         # A proxy of the house has no way to this very machine.
         "trust_env": base.host not in LOOPBACK,
         "follow_redirects": False,
+        # Each wait holds one; how many there may be is the service's to say.
+        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
     }
 
 

@@ -36,6 +36,11 @@ class Server:
         assert not self._thread.is_alive()
         self._socket.close()
 
+    def wait_for_connections(self, most: int) -> bool:
+        """Whether at most so many connections are left within some seconds."""
+        ended = threading.Event()
+        return any(len(self._server.server_state.connections) <= most or ended.wait(0.05) for _ in range(100))
+
 
 class BreakingLine:
     """Passes bytes on to a server and back.

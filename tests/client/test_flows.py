@@ -216,9 +216,9 @@ def test_the_same_key_after_the_commit_gives_the_same_request():
     assert script.run(send.submit(patience(), [b"one"], {}, {}, "mine", send.unheard)).state == "queued"
 
 
-@pytest.mark.parametrize("images", [[b"two"], [b"one", b"two"]])
+@pytest.mark.parametrize("images", [[b"one"], [b"one", b"three"], [b"one", b"two", b"three"]])
 def test_the_same_key_with_other_images_is_refused(images: list[bytes]):
-    queued = status("queued", ("a", b"one"))
+    queued = status("queued", ("a", b"one"), ("b", b"two"))
     script = Script([reply(queued, 201), reply(queued)])
     with pytest.raises(RefusedError, match="use a new one"):
         script.run(send.submit(patience(), images, {}, {}, "mine", send.unheard))
@@ -258,6 +258,14 @@ def test_waiting_goes_on_after_a_restart_of_the_service():
     assert script.pauses == [0.5, 1, 2]
 
 
+def test_patience_begins_anew_with_everything_that_is_heard():
+    states = [status("running", progress_fraction=n / 10) for n in range(6)]
+    broken = [[EVENTS, event("status", one), LOST] for one in states]
+    script = Script([reply(states[0]), *broken, [EVENTS, event("end", {})], reply(status("done"))])
+    assert script.run(follow.wait(patience(1), ID, send.unheard)).ended
+    assert script.pauses == [0.5] * 6
+
+
 @pytest.mark.parametrize("silent", [[EVENTS, LOST], [{"content-type": "text/html"}, b"<html>"]])
 def test_where_no_events_come_through_the_service_is_asked(silent: list[object]):
     script = Script([reply(status("queued")), silent, reply(status("running")), reply(status("dead"))])
@@ -272,7 +280,7 @@ def test_a_draft_is_not_waited_for():
 
 @given(cuts=st.lists(st.integers(0, 200), max_size=8), text=st.text(st.characters(codec="utf-8"), max_size=20))
 def test_events_are_the_same_wherever_the_network_cuts_them(cuts: list[int], text: str):
-    whole = b": hello\r\n\r\n" + event("status", {"name": text}) + b"data: a\ndata:b\n\n" + event("end", {})
+    whole = b": hello\r\n\r\n" + event("status", {"name": text}) + b"data: a\r\ndata:b\r\n\r\n" + event("end", {})
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
     events = follow.Events()
     found = [one for a, b in zip(edges, edges[1:], strict=False) for one in events.feed(whole[a:b])]
@@ -328,6 +336,14 @@ def test_an_export_goes_on_in_another_process(tmp_path: Path):
     script = Script([part(3, b"cdef", status="206"), reply({})])
     script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
     assert target.read_bytes() == b"abcdef"
+
+
+def test_patience_begins_anew_with_everything_that_arrives(tmp_path: Path):
+    pieces = [part(3, b"ab", LOST), *(part(3, b"bb", LOST, status="206") for _ in range(5))]
+    script = Script([*pieces, part(3, b"b", status="206"), reply({})])
+    script.run(exporting.training_export(patience(1), tmp_path / "training.tar", on_progress=send.unheard))
+    assert (tmp_path / "training.tar").read_bytes() == b"abbbbbb"
+    assert script.pauses == [0.5] * 6
 
 
 def test_a_service_that_begins_anew_is_believed(tmp_path: Path):

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from starlette.responses import RedirectResponse
 
 from isletnet.client import (
     AccessError,
+    AnswerError,
     AsyncClient,
     AsyncRequest,
     Client,
@@ -186,6 +188,32 @@ def test_a_download_that_is_stopped_leaves_nothing(server: Server, tmp_path: Pat
             with pytest.raises(KeyboardInterrupt):
                 request.download(name, tmp_path, on_progress=stop)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_stopped_lets_go_of_its_connection(server: Server, tmp_path: Path):
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with Client(server.url) as client:
+        for _ in range(5):
+            with pytest.raises(KeyboardInterrupt):
+                client.training_export(tmp_path / "training.tar", on_progress=stop)
+        client.networks()
+        assert server.wait_for_connections(1)
+
+
+def test_a_proxy_of_the_house_is_not_asked_about_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with Client(server.url, patience_s=0) as client:
+        assert client.networks()
+
+
+def test_a_key_follows_no_redirect(server: Server, memory: Memory):
+    elsewhere = Server(lambda: RedirectResponse(server.url))
+    elsewhere.start()
+    with Client(elsewhere.url, "1.secret") as client, pytest.raises(AnswerError):
+        client.networks()
+    elsewhere.stop()
 
 
 def test_a_wrong_key_is_told(server: Server, memory: Memory):
