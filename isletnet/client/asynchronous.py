@@ -69,9 +69,9 @@ class AsyncClient:
         """As `Client.sample`."""
         return await self._transport.run(talk.sample(self._patience, name))
 
-    async def networks(self) -> Mapping[str, Any]:
+    async def networks(self) -> tuple[Mapping[str, Any], ...]:
         """As `Client.networks`."""
-        return await self._transport.run(talk.plain(self._patience, "/api/networks"))
+        return await self._transport.run(talk.networks(self._patience))
 
     async def status(self) -> Mapping[str, Any]:
         """As `Client.status`."""

@@ -135,13 +135,13 @@ class Corrected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysed:
-    """The answer about one image: its ``record`` (summary, calibration, provenance), its sample, and its islets.
+    """The answer about one image: its ``record`` (numbers, calibration, provenance) and its islets.
 
-    ``sample`` is the summary with the whole preparation, where that was told.
+    ``summary`` has the same numbers for the whole preparation, where that was told.
     """
 
     record: Mapping[str, Any]
-    sample: Mapping[str, Any]
+    summary: Mapping[str, Any]
     islets: tuple[Mapping[str, Any], ...]
 
     def table(self) -> pd.DataFrame:
@@ -184,7 +184,7 @@ def results(data: Mapping[str, Any]) -> Results:
 
 def analysed(data: Mapping[str, Any]) -> Analysed:
     """Read the answer about one image."""
-    return Analysed(record=data["record"], sample=data["sample"], islets=tuple(data["islets"]))
+    return Analysed(record=data["record"], summary=data["summary"], islets=tuple(data["islets"]))
 
 
 def corrected(data: Mapping[str, Any]) -> Corrected:

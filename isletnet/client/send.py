@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from isletnet.client import records
 from isletnet.client.calls import Body, Call, Flow, Patience, Persistence, Work, ask_json, json_body, once, parse
-from isletnet.client.errors import RefusedError, ServiceError, TransferError
+from isletnet.client.errors import AccessError, RefusedError, ServiceError, TransferError
 from isletnet.errors import InputError
 
 CHUNK_BYTES = 256 * 1024
@@ -81,7 +81,7 @@ def submit(
     headers = {"Idempotency-Key": key}
     call = Call(method="POST", path="/api/requests", body=json_body({**parameters, **own}), headers=headers)
     request_id = yield from ask_json(call, patience, lambda data: str(data["request_id"]))
-    status = yield from look(patience, request_id)
+    status = yield from _known(patience, request_id)
     if status.state == "draft":
         yield from _send_all(patience, status, sources, on_progress)
     else:
@@ -148,9 +148,17 @@ def _send(patience: Patience, request_id: str, number: int, image: Source, tell:
                 return
             raise TransferError("the service received other bytes than were sent; send it again", subject=image.name)
         yield pause
-        status = yield from look(patience, request_id)
+        status = yield from _known(patience, request_id)
         if (yield from _is_there(status, number, image)):
             return
+
+
+def _known(patience: Patience, request_id: str) -> Flow[records.Status]:
+    """Ask what has arrived; who may only send sends everything, which the service takes for the same."""
+    try:
+        return (yield from look(patience, request_id))
+    except AccessError:
+        return records.Status(request_id=request_id, state="draft")
 
 
 def _is_there(status: records.Status, number: int, image: Source) -> Flow[bool]:

@@ -109,9 +109,9 @@ class Client:
         """Pool all your images of a sample, over requests: ``requests`` and ``summary``."""
         return self._transport.run(talk.sample(self._patience, name))
 
-    def networks(self) -> Mapping[str, Any]:
+    def networks(self) -> tuple[Mapping[str, Any], ...]:
         """Ask for the networks that answer, with their figures."""
-        return self._transport.run(talk.plain(self._patience, "/api/networks"))
+        return self._transport.run(talk.networks(self._patience))
 
     def status(self) -> Mapping[str, Any]:
         """Ask how the service's parts are; for administrators, or on its own machine."""

@@ -48,6 +48,12 @@ def page(
     return (yield from ask_json(Call(method="GET", path="/api/requests", query=query), patience, records.page))
 
 
+def networks(patience: Patience) -> Flow[tuple[Mapping[str, Any], ...]]:
+    """Ask for the networks that a request may name."""
+    call = Call(method="GET", path="/api/networks")
+    return (yield from ask_json(call, patience, lambda data: tuple(data["networks"])))
+
+
 def statistics(patience: Patience, first: date | None, last: date | None) -> Flow[dict[str, Any]]:
     """Ask who used what."""
     given = {"from": first, "to": last}

@@ -158,7 +158,7 @@ class Memory:
             content = await form["image"].read()
             self.received.append((0, form["image"].filename, content))
             parameters = json.loads(form["parameters"])
-        return JSONResponse({"record": parameters, "sample": SUMMARY, "islets": [{"number": 1, "area_px": 10}]})
+        return JSONResponse({"record": parameters, "summary": SUMMARY, "islets": [{"number": 1, "area_px": 10}]})
 
     async def networks(self, request: Request) -> Response:
         return JSONResponse({"networks": [{"name": "islet-unet"}]})

@@ -197,6 +197,13 @@ def test_a_file_that_broke_off_is_sent_again_from_its_beginning():
     assert [body for body in script.bodies if body == b"one"] == [b"one", b"one"]
 
 
+def test_who_may_send_but_not_read_sends():
+    done = reply({"sha256": digest(b"one")}, 201)
+    forbidden = refusal(403, "forbidden")
+    script = Script([reply(status(), 201), forbidden, LOST, forbidden, done, reply(status("queued"), 202)])
+    assert script.run(send.submit(patience(), [b"one"], {}, {}, None, send.unheard)).state == "queued"
+
+
 def test_a_rejected_file_is_named():
     script = Script([reply(status(), 201), reply(status()), refusal(415, "image_unsupported", "No picture.")])
     with pytest.raises(RejectedError) as caught:

@@ -223,7 +223,7 @@ def test_a_wrong_key_is_told(server: Server, memory: Memory):
     assert (caught.value.code, caught.value.status) == ("unauthorized", 401)
     assert "wrong" not in str(caught.value)
     with Client(server.url, "1.right") as client:
-        assert client.networks() == {"networks": [{"name": "islet-unet"}]}
+        assert client.networks() == ({"name": "islet-unet"},)
 
 
 def test_a_full_house_is_waited_for(server: Server, memory: Memory):
