@@ -36,7 +36,7 @@ _UM_PER_UNIT = {
 _PRINTERS_UNITS = ("cm", "in", "inch")
 # 4 and 5 are no part of TIFF 6.0, but some writers use them.
 _RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "um"}
-_IMAGEJ_LINE = re.compile(rb"^(unit|images)=([^\r\n]{1,40})\r?$", re.MULTILINE)
+_IMAGEJ_LINE = re.compile(rb"^(unit|images|slices|channels|frames|spacing)=([^\r\n]{1,40})\r?$", re.MULTILINE)
 
 
 def read_scale(page: Directory) -> FileScale:
@@ -46,7 +46,7 @@ def read_scale(page: Directory) -> FileScale:
     tried = []
     if b"OME" in text[:2000] and b"<" in text[:20]:
         tried.append(_ome_scale(text))
-    if unit := _imagej_fields(text).get("unit"):
+    if unit := imagej_fields(text).get("unit"):
         tried.append(_resolution_scale("ImageJ", unit, *per_unit))
     if unit := _RESOLUTION_UNITS.get(page.integer(Tag.RESOLUTION_UNIT, 1)):
         tried.append(_resolution_scale("TIFF resolution", unit, *per_unit))
@@ -56,11 +56,12 @@ def read_scale(page: Directory) -> FileScale:
 
 def imagej_planes(page: Directory) -> int:
     """Planes of an ImageJ stack, which may have a single directory for all of them; 1 where nothing is said."""
-    images = _imagej_fields(page.raw(Tag.DESCRIPTION, MOST_TEXT_BYTES)).get("images", "1")
+    images = imagej_fields(page.raw(Tag.DESCRIPTION, MOST_TEXT_BYTES)).get("images", "1")
     return int(images) if images.isdecimal() and len(images) < 10 else 1
 
 
-def _imagej_fields(text: bytes) -> dict[str, str]:
+def imagej_fields(text: bytes) -> dict[str, str]:
+    """Read unit, size and spacing of a stack from the description that ImageJ writes; empty for other texts."""
     if not text.startswith(b"ImageJ="):
         return {}
     return {key.decode(): _decode(value).strip() for key, value in _IMAGEJ_LINE.findall(text)}
@@ -81,7 +82,7 @@ def _resolution_scale(origin: str, unit: str, x_per_unit: float | None, y_per_un
 
 
 def _ome_scale(text: bytes) -> FileScale:
-    pixels = _ome_pixels(text)
+    pixels = ome_pixels(text)
     try:
         x_units = float(pixels["PhysicalSizeX"])
         y_units = float(pixels.get("PhysicalSizeY", x_units))
@@ -91,6 +92,13 @@ def _ome_scale(text: bytes) -> FileScale:
     if pixels.get("PhysicalSizeYUnit", unit) != unit:
         return FileScale(detail="OME: different units for X and Y")
     return _scale("OME", unit, x_units, y_units)
+
+
+def length_um(value: float, unit: str) -> float | None:
+    """Turn a length of a file into um; None for a unit that is no length."""
+    unit = unit.strip()
+    um = _UM_PER_UNIT.get(unit if len(unit) <= 2 else unit.lower())
+    return None if um is None else value * um
 
 
 def _scale(origin: str, unit: str, x_units: float, y_units: float) -> FileScale:
@@ -117,7 +125,9 @@ class _DoctypeFound(Exception):  # noqa: N818
     """OME needs no document type; with one come entities, which may be bombs or name other files."""
 
 
-def _ome_pixels(text: bytes) -> dict[str, str]:
+def ome_pixels(text: bytes) -> dict[str, str]:
+    """Read the attributes of the first ``Pixels`` of OME-XML; empty for other texts, and where entities may come."""
+
     def on_start(name: str, attributes: dict[str, str]) -> None:
         if name.rpartition(":")[2] == "Pixels":
             raise _PixelsFound(attributes)
