@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isletnet.analysis.decode import decode
+from isletnet.analysis.formats.label_files import read_labels
 from isletnet.errors import InputError, ParameterError
 from isletnet.evaluation.segmentation import islet_parts
 from isletnet.schemas import ISLET
@@ -61,11 +62,7 @@ def read_pair(image: StudyImage, truth: Path) -> Pair | None:
     if labels is None:
         return None
     labelled = image.labelled()
-    true_classes = _read_labels(labels).astype(np.uint8)
-    if true_classes.shape != labelled.classes.shape:
-        raise ParameterError(
-            f"the truth has {true_classes.shape} px and the result {labelled.classes.shape}", subject=image.name
-        )
+    true_classes = _read(labels, labelled.classes.shape).astype(np.uint8)
     calibration = image.record.calibration
     um_per_px = calibration.um_per_px if calibration.is_known else _calibrations(truth).get(image.key)
     if um_per_px is None:
@@ -76,7 +73,7 @@ def read_pair(image: StudyImage, truth: Path) -> Pair | None:
     islets = islet_parts(true_classes)
     if numbers is not None:
         # Numbers cover the whole footprint; the truth ends at what can be seen.
-        islets = np.where(true_classes == ISLET, _read_labels(numbers), 0).astype(np.int32)
+        islets = np.where(true_classes == ISLET, _read(numbers, true_classes.shape), 0).astype(np.int32)
     smallest_um = float(image.record.provenance.parameters.get("smallest_particle_um", 0.0))
     smallest_px = np.pi / 4 * (smallest_um / um_per_px) ** 2
     islets[(np.bincount(islets.ravel()) < smallest_px)[islets]] = 0
@@ -97,19 +94,11 @@ def _find(folder: Path, key: str) -> Path | None:
     return next((path for suffix in _PICTURES if (path := folder / f"{key}{suffix}").is_file()), None)
 
 
-def _read_labels(path: Path) -> NDArray[np.int64]:
-    if path.suffix.startswith(".tif"):
-        import tifffile
-
-        # From bytes: by its path, a file could name others to be read.
-        picture = tifffile.imread(path.open("rb"), is_ome=False)
-    else:
-        from PIL import Image
-
-        picture = np.asarray(Image.open(path))
-    if picture.ndim != 2:
-        raise InputError(f"a label picture of one channel was expected, but {picture.shape} came", subject=str(path))
-    return picture.astype(np.int64)
+def _read(path: Path, shape_px: tuple[int, int]) -> NDArray[np.int64]:
+    try:
+        return read_labels(path.read_bytes(), shape_px=shape_px).astype(np.int64)
+    except InputError as error:
+        raise type(error)(error.message, subject=str(path)) from error
 
 
 def _calibrations(truth: Path) -> dict[str, float]:

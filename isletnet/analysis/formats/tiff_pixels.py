@@ -45,7 +45,17 @@ def read_tiff(data: bytes, max_pixels: int) -> Raster:
     ImageTooLargeError
         More than ``max_pixels`` pixels, the padding of tiles included.
     """
-    page = _only_page(data)
+    return read_page(_only_page(data), max_pixels)
+
+
+def read_page(page: Directory, max_pixels: int) -> Raster:
+    """Decode one page of a TIFF.
+
+    Raises
+    ------
+    DamagedImageError, UnsupportedImageError, ImageTooLargeError
+        Like `read_tiff`.
+    """
     layout = check_layout(page, max_pixels, LIGHT)
     samples = _read_samples(page, layout)
     if layout.photometric == PALETTE:
