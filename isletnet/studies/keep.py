@@ -34,6 +34,8 @@ PACKAGES = (
     *("ipykernel", "matplotlib", "numpy", "openvino", "pandas", "papermill"),
     *("pyarrow", "pyvista", "scikit-image", "scipy", "xlsxwriter"),
 )
+# What a study's numbers may come from; the service and the pages are not among it.
+CODE_WINGS = ("analysis", "evaluation", "exports", "networks", "studies", "synthetic", "views", "volumes")
 # What studies read of an analysed image. Overlays and reports are for people, and reports carry a date.
 RESULT_FILES = frozenset({"summary.json", "islets.csv", "labels.tif", "islets.tif"})
 
@@ -109,9 +111,10 @@ def digest(content: object) -> str:
 
 @cache
 def code_sha256() -> str:
-    """Hash the code of the library: a study's numbers may come from any of it."""
+    """Hash the code of the library, as far as numbers may come from it, see `CODE_WINGS`."""
     home = Path(isletnet.__file__).parent
-    return digest({path.relative_to(home).as_posix(): sha256_of(path) for path in sorted(home.rglob("*.py"))})
+    files = [path for wing in CODE_WINGS for path in sorted((home / wing).rglob("*.py"))] + [home / "schemas.py"]
+    return digest({path.relative_to(home).as_posix(): sha256_of(path) for path in files})
 
 
 def versions(notebook: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from isletnet.exports.batch import REPORT_FILE, WORKBOOK_FILE
 from isletnet.exports.folder import write_atomically
 from isletnet.studies.keep import CAPTIONS_FILE, FIGURES, NOTEBOOK_FILE, TABLES, read_json
 
@@ -17,6 +18,8 @@ _STYLE = (
     "figure{display:inline-block;vertical-align:top;width:29em;max-width:100%;margin:0 1em 1.5em 0}"
     "img{max-width:100%}figcaption,td,th{font-size:13px;text-align:left;padding-right:1em}.failed{color:#b00020}"
 )
+# What a step may have besides figures and tables.
+_PAPERS = {NOTEBOOK_FILE: "notebook", REPORT_FILE: "report", WORKBOOK_FILE: "workbook"}
 _STATES = {
     "done": "done",
     "skipped": "done before",
@@ -53,10 +56,12 @@ def _section(out: Path, step: Mapping[str, Any]) -> str:
         link = step.get("link")
         where = f' (<a href="{quote(link, safe="/#-.")}">the cell</a>)' if link else ""
         told = f'<span class="failed">{told}: {escape(str(step["message"]))}</span>{where}'
-    notebook = f'<a href="{quote(name)}/{NOTEBOOK_FILE}">notebook</a>' if (out / name / NOTEBOOK_FILE).is_file() else ""
+    papers = " ".join(
+        f'<a href="{quote(name)}/{file}">{text}</a>' for file, text in _PAPERS.items() if (out / name / file).is_file()
+    )
     captions = read_json(out / name / CAPTIONS_FILE) or []
     products = "".join(_product(name, entry) for entry in captions)
-    return f"<h2>{escape(name)}</h2><p>{told} {notebook}</p>{products}"
+    return f"<h2>{escape(name)}</h2><p>{told} {papers}</p>{products}"
 
 
 def _product(step: str, entry: Mapping[str, str]) -> str:
