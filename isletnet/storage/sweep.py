@@ -32,7 +32,7 @@ from isletnet.storage.layout import (
 from isletnet.storage.owners import stale_entries
 from isletnet.storage.records import load_outcome, load_request
 from isletnet.storage.store import Store
-from isletnet.storage.versions import entry_key, read_entry, superfluous, undecided
+from isletnet.storage.versions import read_entry, superfluous, undecided
 
 # Nobody takes longer between reserving an id and opening its draft.
 _YOUNG = timedelta(days=1)
@@ -67,9 +67,9 @@ def _index(store: Store) -> set[str]:
 
 
 def _settle_corrections(store: Store, now: datetime) -> None:
-    begun = {entry_key(id_, version) for id_ in request_ids(store, REQUESTS) for version in undecided(store, id_)}
-    for entry in sorted(begun.union(store.list_keys(CORRECTIONS))):
-        settle_correction(store, *read_entry(entry), now=now)
+    begun = undecided(store.list_keys(REQUESTS))
+    for request_id, version in sorted({*begun, *map(read_entry, store.list_keys(CORRECTIONS))}):
+        settle_correction(store, request_id, version, now=now)
 
 
 def surplus(store: Store, request_id: str) -> Iterator[str]:

@@ -181,7 +181,7 @@ def _request_problems(store: Store, request_id: str, deleted: frozenset[str]) ->
 
 
 def _correction_problems(store: Store, request_id: str) -> Iterator[Problem]:
-    for version in undecided(store, request_id):
+    for _, version in undecided(store.list_keys(f"{REQUESTS}/{request_id}")):
         yield Problem(kind="unfinished", key=entry_key(request_id, version), message="nobody committed this version")
     for correction in committed(store, request_id):
         entry = entry_key(request_id, correction.version)

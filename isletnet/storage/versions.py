@@ -14,6 +14,7 @@ before, so that whoever computes them finds the same. Anybody may finish what so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store
 
 LabelKind = Literal["classes", "islets"]
+
+_OF_VERSION = re.compile(r"requests/([0-9a-f]{32})/corrections/(\d+)/(.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +114,12 @@ def unfinished(store: Store) -> tuple[Correction, ...]:
     return tuple(found)
 
 
-def undecided(store: Store, request_id: str) -> tuple[int, ...]:
-    """List the versions that somebody began and that nobody has committed yet."""
-    return tuple(v for v in numbers_of(store, request_id) if find_correction(store, request_id, v) is None)
+def undecided(keys: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """List the versions, by request, that somebody began and that nobody has committed, among keys of requests."""
+    paths: dict[tuple[str, int], set[str]] = {}
+    for found in filter(None, map(_OF_VERSION.fullmatch, keys)):
+        paths.setdefault((found[1], int(found[2])), set()).add(found[3])
+    return tuple(sorted(version for version, names in paths.items() if "correction.json" not in names))
 
 
 def superfluous(store: Store, request_id: str, keys: Iterable[str]) -> Iterator[str]:
