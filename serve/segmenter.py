@@ -60,6 +60,11 @@ class Segmenter:
         """Tell which network that is, and how it is run here; raises ``NetworkError``."""
         return await asyncio.wrap_future(self._desk.identity(network))
 
+    def check_health(self) -> None:
+        """Tell Ray Serve whether it works; raises ``RuntimeError`` when its thread has ended."""
+        if not self._desk.is_working:
+            raise RuntimeError("the segmenter's thread has ended")
+
     async def report(self) -> DeskReport:
         """Tell what was done since the start."""
         return self._desk.report()

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import ray
@@ -94,7 +95,7 @@ class Shepherd:
         if self._coordinator.asked_n >= MOST_ASKED:
             return BUSY
         answer: Future[Answer] = Future()
-        self._coordinator.ask(task, answer.set_result)
+        self._coordinator.ask(task, partial(_tell, answer))
         self._wake.set()
         while not self._ending.is_set():
             done, _ = await asyncio.wait({asyncio.wrap_future(answer)}, timeout=POLL_S)
@@ -156,6 +157,12 @@ def chores(store: Store, *, now: datetime) -> list[Task]:
     ]
     copies = [CopyTask(request_id=name, number=number, version=version) for name, number, version in copies_due(store)]
     return [*corrections, *copies]
+
+
+def _tell(future: Future[Answer], answer: Answer) -> None:
+    """Answer somebody, who may have gone."""
+    if future.set_running_or_notify_cancel():
+        future.set_result(answer)
 
 
 def _ignore(answer: Answer) -> None:

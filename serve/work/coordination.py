@@ -202,7 +202,7 @@ class Coordinator:
         leases.give_up(self._store, job.lease, code=code, message=message, now=self._now(), final=final)
 
     def _forget(self, job: Job) -> None:
-        self._jobs.remove(job)
+        self._jobs = [other for other in self._jobs if other is not job]
         for ticket in job.tickets:
             self._pool.drop(ticket)
 

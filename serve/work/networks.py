@@ -163,6 +163,11 @@ class Desk:
             networks=self._shelf.names,
         )
 
+    @property
+    def is_working(self) -> bool:
+        """Whether its thread is there."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Finish what waits, and take no more."""
         with self._changed:
@@ -188,7 +193,7 @@ class Desk:
             begun_s = self._monotonic()
             if isinstance(first, _Tile):
                 self._segment(first)
-            else:
+            elif first[1].set_running_or_notify_cancel():
                 _answer(first[1], partial(self._identity, first[0]))
             self._open_s += self._monotonic() - begun_s
 
@@ -196,12 +201,15 @@ class Desk:
         return self._shelf.get(network).identity
 
     def _segment(self, first: _Tile) -> None:
+        # From here on a caller that goes away cannot take its question back.
+        if not first.answer.set_running_or_notify_cancel():
+            return
         try:
             run = self._shelf.get(first.network).run
+            tiles = [first, *self._like(first)] if isinstance(run, BatchRunner) else [first]
         except Exception as error:
             first.answer.set_exception(error)
             return
-        tiles = [first, *self._like(first)] if isinstance(run, BatchRunner) else [first]
         begun_s = self._monotonic()
         if len(tiles) == 1 or not isinstance(run, BatchRunner) or not _batch(run, tiles):
             for tile in tiles:
@@ -218,13 +226,16 @@ class Desk:
             taken = like[: max(room, 0)]
             for tile in taken:
                 self._waiting.remove(tile)
-        return taken
+        return [tile for tile in taken if tile.answer.set_running_or_notify_cancel()]
 
 
 def _batch(run: BatchRunner, tiles: Sequence[_Tile]) -> bool:
     """Answer tiles together; whether it went well. If not, each is tried by itself."""
     try:
-        answers = run.batch(np.stack([tile.rgb for tile in tiles]), np.stack([tile.log_background for tile in tiles]))
+        rgb, log_background = (
+            np.stack(arrays) for arrays in zip(*((t.rgb, t.log_background) for t in tiles), strict=True)
+        )
+        answers = list(run.batch(rgb, log_background))
     except Exception:
         _LOG.exception("a batch of %d tiles broke off", len(tiles))
         return False

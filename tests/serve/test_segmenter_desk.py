@@ -140,6 +140,24 @@ def test_an_unknown_network_stops_nobody_else(open_desk: Callable[..., Desk], en
     assert isinstance(desk.identity("unknown").exception(WAIT_S), NetworkError)
 
 
+def test_who_goes_away_takes_the_question_along(open_desk: Callable[..., Desk], engine: Engine) -> None:
+    desk = open_desk()
+    engine.gate.clear()
+    first, gone, last = (desk.predict("a", *tile(level, side)) for level, side in ((1, 32), (2, 64), (3, 64)))
+    assert gone.cancel()
+    engine.gate.set()
+    assert [int(answer.result(WAIT_S)[0, 0, 0]) for answer in (first, last)] == [2, 4]
+    assert engine.batches == [1, 1]
+
+
+def test_a_tile_that_is_none_hurts_nobody_else(open_desk: Callable[..., Desk], engine: Engine) -> None:
+    desk = open_desk()
+    empty = np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0, 3), np.float32)
+    assert isinstance(desk.predict("a", *empty).exception(WAIT_S), ZeroDivisionError)
+    assert int(desk.predict("a", *tile(1)).result(WAIT_S)[0, 0, 0]) == 2
+    assert desk.is_working
+
+
 def test_a_closed_desk_finishes_what_waits_and_takes_no_more(open_desk: Callable[..., Desk], engine: Engine) -> None:
     desk = open_desk()
     engine.gate.clear()

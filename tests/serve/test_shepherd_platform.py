@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,12 +15,14 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from ray import serve
 from ray_house import RayHouse, ray_house, wait_until
 from requests_at_work import picture
 
 from isletnet.networks.model import load_network
 from isletnet.storage import jobs, sweep, verify
 from isletnet.storage.layout import Outcome
+from isletnet.storage.leases import Dispatcher
 from serve.parameters import RequestParameters
 from serve.work.tasks import NowDone, NowTask
 
@@ -128,3 +131,13 @@ def test_an_answer_at_once_is_what_the_library_says(house: RayHouse) -> None:
     assert isinstance(record, dict)
     assert record["summary"]["ieq"]["value"] == pytest.approx(here.summary.ieq.value)
     assert record["provenance"]["network"]["engine"] == here.provenance.network.engine
+
+
+def test_a_shepherd_that_is_stopped_hands_its_requests_back(house: RayHouse) -> None:
+    # The last test: there is no shepherd afterwards.
+    request_id = house.submit(*(_large_picture(seed) for seed in range(4)), um_per_px=2.0)
+    wait_until(lambda: jobs.state_of(house.store, request_id) == "running", 30)
+    serve.delete("isletnet")
+    lease = Dispatcher(house.store, "another", monotonic=time.monotonic).take(now=datetime.now(UTC))
+    assert lease is not None
+    assert (lease.request.request_id, lease.attempt) == (request_id, 2)
