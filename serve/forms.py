@@ -58,6 +58,10 @@ def submit_form(deps: Deps, who: Principal, body: Body, client_key: str | None) 
                 number += 1
             else:
                 raise _unexpected(part, "'parameters' and files 'images'")
+        if not number:
+            raise DamagedImageError(
+                "send at least one file named 'images' in the form; there is none", subject="images"
+            )
         return parameters
 
     return requests.submit_form(deps, who, client_key, fill)

@@ -80,6 +80,12 @@ class Body:
         while piece := from_thread.run(self._next):
             yield piece
 
+    def small(self) -> bytes:
+        """Read all of it, in a thread, if it is small; raises ``TooLargeError`` otherwise, and like `pieces`."""
+        if (self.announced_bytes or 0) > SMALL_BODY_BYTES:
+            raise TooLargeError(f"at most {SMALL_BODY_BYTES} bytes are taken here")
+        return read_small(self.pieces())
+
     async def _next(self) -> bytes:
         if self._is_over:
             raise BrokenOffError("the call has ended")

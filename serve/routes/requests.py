@@ -17,7 +17,7 @@ from serve.parameters import RequestParameters
 from serve.small_bodies import SmallBodyRoute
 from serve.status import links_of, status_of
 from serve.types import DeletedAnswer, DraftAnswer, FullStatus, RequeuedAnswer, UploadAnswer
-from serve.uploads import Body, read_small
+from serve.uploads import Body
 
 router = APIRouter(prefix="/api/requests", tags=["requests"], route_class=SmallBodyRoute)
 streams = APIRouter(prefix="/api/requests", tags=["requests"])
@@ -63,7 +63,7 @@ async def create(
 
     def open_draft() -> DraftAnswer:
         who.require("submit")
-        parameters = read_parameters(read_small(body.pieces()))
+        parameters = read_parameters(body.small())
         draft = requests.open_draft(deps, who, parameters, idempotency_key)
         return DraftAnswer(request_id=draft.request_id, state="draft", links=links_of(draft.request_id, "draft"))
 
