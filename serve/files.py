@@ -145,7 +145,8 @@ def archive(store: Store, results: Results) -> Iterator[bytes]:
     sink = _Sink()
     moment = results.ended_utc.timetuple()[:6]
     with zipfile.ZipFile(sink, "w") as packed:
-        for path, (key, record) in sorted(results.files.items()):
+        for path in sorted(results.files):
+            record, pieces = _opened(store, results.files, path)
             info = zipfile.ZipInfo(path, date_time=(max(moment[0], 1980), *moment[1:]))
             info.external_attr = 0o644 << 16
             info.file_size = record.size_bytes
@@ -153,7 +154,7 @@ def archive(store: Store, results: Results) -> Iterator[bytes]:
             is_text = path.endswith((".csv", ".json", ".geojson"))
             info.compress_type = zipfile.ZIP_DEFLATED if is_text else zipfile.ZIP_STORED
             with packed.open(info, "w") as member:
-                for piece in store.stream(key):
+                for piece in pieces:
                     member.write(piece)
                     yield sink.taken()
     yield sink.taken()

@@ -13,13 +13,13 @@ from isletnet.storage.consent import record_consent
 from isletnet.storage.corrections import add_correction
 from isletnet.storage.versions import Correction
 from serve import files, requests
-from serve.answers import wanted
+from serve.answers import RefusedInputError, wanted
 from serve.doors import TheDeps, Who
 from serve.limits import MEGABYTE
 from serve.small_bodies import SmallBodyRoute
 from serve.types import ConsentAnswer, ConsentOrder, CorrectionAnswer
 from serve.uploads import Body, counted, read_small
-from serve.work.tasks import CorrectionDone, CorrectionTask
+from serve.work.tasks import CorrectionDone, CorrectionTask, Refused
 
 router = APIRouter(prefix="/api/requests", tags=["corrections"], route_class=SmallBodyRoute)
 streams = APIRouter(prefix="/api/requests", tags=["corrections"])
@@ -64,7 +64,9 @@ async def correct(
 
     correction = await body.in_thread(commit)
     task = CorrectionTask(request_id=request_id, version=correction.version)
-    wanted(await deps.ask(task), CorrectionDone)
+    result = wanted(await deps.ask(task), CorrectionDone).result
+    if result.code is not None:
+        raise RefusedInputError(Refused(code=result.code, message=result.message or "", subject="labels"))
 
     def summary() -> CorrectionAnswer:
         found = files.results_of(deps.store, request_id, correction.version)
