@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -286,6 +287,24 @@ def test_a_correction_gives_the_image_and_the_files_for_all_anew(house: House) -
     again = house.do(CorrectionTask(request_id=request_id, version=1))
     assert again == answer
     assert not house.problems()
+
+
+def test_what_somebody_left_unfinished_is_found(house: House) -> None:
+    from serve.shepherd import CHORES_S, chores
+
+    request_id, _ = house.ended(picture(1), um_per_px=2.0)
+    labels = labels_tiff(np.zeros((192, 256), np.uint8))
+    now = house.clock.now()
+    corrections.add_correction(house.store, request_id, 0, labels, kind="classes", actor="bea", note="", now=now)
+    # Whoever committed it is at it, at first.
+    assert not chores(house.store, now=now)
+    (task,) = chores(house.store, now=now + timedelta(seconds=CHORES_S + 1))
+    house.do(task)
+    record_consent(house.store, request_id, 0, granted=True, actor="ann", text="", now=now)
+    (task,) = chores(house.store, now=now + timedelta(days=1))
+    assert task == CopyTask(request_id=request_id, number=0, version=1)
+    house.do(task)
+    assert not chores(house.store, now=now + timedelta(days=1))
 
 
 def test_labels_that_cannot_be_are_told_and_hold_up_no_later_ones(house: House) -> None:
