@@ -44,9 +44,9 @@ class Commands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long the supervisor waits for what, in seconds."""
+    """How long the supervisor waits for what, in seconds, and how often it tries to come up at all."""
 
-    start_s: float = 180.0
+    start_s: float = 300.0
     silence_s: float = 40.0
     probe_every_s: float = 2.0
     undeploy_s: float = 20.0
@@ -54,6 +54,8 @@ class Patience:
     first_pause_s: float = 1.0
     longest_pause_s: float = 60.0
     settled_s: float = 600.0
+    # Ray gives up on a machine that is very busy just then.
+    first_tries_n: int = 3
 
 
 class StoppedError(Exception):
@@ -62,6 +64,10 @@ class StoppedError(Exception):
 
 class BrokenError(Exception):
     """Raised inside the supervisor when the platform has to be started again."""
+
+
+class HopelessError(BrokenError):
+    """Raised inside the supervisor when it would be no better the next time, unless it was up before."""
 
 
 class Supervisor:
@@ -129,9 +135,9 @@ class Supervisor:
                 lived_s = time.monotonic() - begun_s
                 was_up = was_up or self._came_up
                 self._kill()
-                if not was_up:
-                    return 1
                 failures = 0 if lived_s > self._patience.settled_s else failures + 1
+                if not was_up and (isinstance(error, HopelessError) or failures >= self._patience.first_tries_n):
+                    return 1
                 pause_s = min(self._patience.first_pause_s * 2 ** max(failures - 1, 0), self._patience.longest_pause_s)
                 try:
                     self._wait(pause_s)
@@ -145,9 +151,9 @@ class Supervisor:
         while (code := deploy.poll()) is None:
             self._look(head)
             if time.monotonic() - begun_s > self._patience.start_s:
-                raise BrokenError(f"it was not up within {self._patience.start_s:g} s; see the logs in {self._folder}")
+                raise HopelessError(f"it was not up within {self._patience.start_s:g} s; see {self._folder}/logs")
         if code:
-            raise BrokenError(f"the application did not start: {self._last_line('deploy')}")
+            raise HopelessError(f"the application did not start: {self._last_line('deploy')}")
         heard_s = time.monotonic()
         while True:
             if self._is_alive():

@@ -1,0 +1,116 @@
+"""Platforms that are really started; sizes of the short and the long form; the table at the end."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.calls import Sender
+from tests.faults.platform import Platform
+from tests.faults.table import Table
+
+IS_LONG = os.environ.get("FAULTS_LONG", "") not in {"", "0"}
+SEED = int(os.environ.get("FAULTS_SEED", "1"))
+# A short queue, so that it can be filled.
+USUAL = {"ISLETNET_MAX_OPEN_REQUESTS": "40"}
+_ROWS = pytest.StashKey[Table]()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much of everything."""
+
+    requests_n: int = 30
+    kills_n: int = 12
+    overload_s: float = 40.0
+    uploads_n: int = 12
+    soak_requests_n: int = 120
+    outage_s: float = 15.0
+    seed: int = SEED
+
+
+LONG = Sizes(
+    requests_n=300, kills_n=200, overload_s=600.0, uploads_n=50, soak_requests_n=1_500, outage_s=300.0, seed=SEED
+)
+
+
+@pytest.fixture(scope="session")
+def sizes() -> Sizes:
+    """Of the short form, or of the long one that is run by hand."""
+    return LONG if IS_LONG else Sizes()
+
+
+@pytest.fixture(scope="session")
+def table(request: pytest.FixtureRequest) -> Table:
+    """Where tests write what they measured."""
+    return request.config.stash[_ROWS]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = os.environ.get("FAULTS_TABLE")
+    config.stash[_ROWS] = Table(Path(path) if path else None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    table = config.stash[_ROWS]
+    if table.rows:
+        form = "long" if IS_LONG else "short"
+        terminalreporter.section(f"measured (seed {SEED}, {form} form)")
+        for line in table.lines():
+            terminalreporter.write_line(line)
+
+
+class Platforms:
+    """Keeps one platform, for all that want one alike; only one runs at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kept: tuple[tuple[object, ...], Platform] | None = None
+        self._n = 0
+
+    def get(
+        self, *, store: str | None = None, variables: Mapping[str, str] | None = None, wrapper: tuple[str, ...] = ()
+    ) -> Platform:
+        """Give a platform that runs; a new one has an empty store if none is named."""
+        wanted = store, tuple(sorted((variables or {}).items())), wrapper
+        if self._kept is not None and self._kept[0] == wanted:
+            platform = self._kept[1]
+            if not platform.is_ready():
+                platform.kill_all()
+                platform.start()
+            return platform
+        self.close()
+        self._n += 1
+        platform = Platform(store or str(self._folder / f"store-{self._n}"), variables=variables, wrapper=wrapper)
+        self._kept = wanted, platform
+        platform.start()
+        return platform
+
+    def close(self) -> None:
+        """End the platform."""
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None
+
+
+@pytest.fixture(scope="session")
+def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platforms]:
+    """Whoever gives platforms."""
+    platforms = Platforms(tmp_path_factory.mktemp("platforms"))
+    yield platforms
+    platforms.close()
+
+
+@pytest.fixture
+def platform(platforms: Platforms) -> Platform:
+    """A platform with a local store that others used before."""
+    return platforms.get(variables=USUAL)
+
+
+@pytest.fixture
+def sender(platform: Platform) -> Iterator[Sender]:
+    """Somebody who uses the platform."""
+    with Sender(platform.url) as sender:
+        yield sender

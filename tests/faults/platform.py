@@ -1,0 +1,205 @@
+"""A platform that is really started, in processes of its own, and what can happen to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import psutil
+
+from isletnet.storage.store import open_store
+from isletnet.storage.sweep import sweep
+from isletnet.storage.verify import StoreReport, verify
+from serve.run_folder import find_run_folder, kill_members, members, store_location
+from tests.conftest import ROOT
+
+# Long enough for a machine on which much else is going on.
+START_S, STOP_S = 400.0, 45.0
+LOOK_S = 0.1
+
+Value = TypeVar("Value")
+
+# How the processes call themselves, or the file that they run.
+KINDS = {
+    "ingress": ("ray::ServeReplica:isletnet:Ingress",),
+    "shepherd": ("ray::ServeReplica:isletnet:Shepherd",),
+    "segmenter": ("ray::ServeReplica:isletnet:Segmenter",),
+    "keeper": ("ray::ServeReplica:isletnet:Keeper",),
+    "worker": ("ray::RemoteWorker",),
+    "proxy": ("ray::ProxyActor",),
+    "controller": ("ray::ServeController",),
+    "raylet": ("raylet",),
+    "gcs": ("gcs_server",),
+}
+
+
+def wait_for(ask: Callable[[], Value | None], *, longest_s: float, what: str) -> Value:
+    """Ask until there is an answer that is true."""
+    until_s = time.monotonic() + longest_s
+    while True:
+        found = ask()
+        if found:
+            return found
+        assert time.monotonic() < until_s, f"not within {longest_s:g} s: {what}"
+        time.sleep(LOOK_S)
+
+
+def free_port() -> int:
+    """Find a port that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Platform:
+    """A platform by `isletnet up`; ``starts_s`` are the seconds that its starts took.
+
+    Parameters
+    ----------
+    store
+        Its folder or address.
+    variables
+        Settings and other variables of its environment.
+    wrapper
+        A command that runs it, such as one that changes the time.
+    """
+
+    def __init__(self, store: str, *, variables: Mapping[str, str] | None = None, wrapper: Sequence[str] = ()) -> None:
+        self.store = store_location(store)
+        self.run_folder = find_run_folder(self.store)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.starts_s: list[float] = []
+        self._wrapper = tuple(wrapper)
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "ISLETNET_"))},
+            "ISLETNET_STORE": self.store,
+            "ISLETNET_PORT": str(self.port),
+            "ISLETNET_PAGES_PORT": str(free_port()),
+            "ISLETNET_MAX_CALLS_PER_MINUTE": "1000000",
+            "ISLETNET_NETWORK": "islet-unet-small",
+            **(variables or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def close(self) -> None:
+        """Kill everything, and leave nothing behind."""
+        self.kill_all()
+        shutil.rmtree(self.run_folder, ignore_errors=True)
+
+    def kill_all(self) -> None:
+        """Kill everything at once, as a power cut does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        kill_members(self.run_folder)
+
+    @property
+    def supervisor(self) -> psutil.Process:
+        """The process that looks after the others."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def start(self) -> float:
+        """Start it; returns the seconds until it was ready for requests."""
+        begun_s = time.monotonic()
+        command = [*self._wrapper, sys.executable, "-m", "isletnet.cli", "up"]
+        self._process = subprocess.Popen(
+            command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.wait_ready(START_S)
+        self.starts_s.append(time.monotonic() - begun_s)
+        return self.starts_s[-1]
+
+    def stop(self) -> float:
+        """Stop it by SIGTERM; returns the seconds that took."""
+        assert self._process is not None
+        begun_s = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(STOP_S)
+        assert code == 0
+        assert members(self.run_folder) == []
+        return time.monotonic() - begun_s
+
+    def is_ready(self) -> bool:
+        """Whether it takes requests."""
+        return self._answers("health/ready")
+
+    def is_live(self) -> bool:
+        """Whether the API answers."""
+        return self._answers("health/live")
+
+    def wait_ready(self, longest_s: float) -> None:
+        """Wait until it takes requests; fails at once if it has ended."""
+
+        def ready() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, self.log()
+            return self.is_ready()
+
+        wait_for(ready, longest_s=longest_s, what=f"the platform is ready; {self.log()}")
+
+    def log(self) -> str:
+        """What the supervisor has written."""
+        with suppress(FileNotFoundError):
+            return (self.run_folder / "logs" / "up.jsonl").read_text()[-3000:]
+        return "no log"
+
+    def processes(self, kind: str) -> list[psutil.Process]:
+        """Find the processes of a kind, the oldest first."""
+        found = [process for process in members(self.run_folder) if _is_kind(process, kind)]
+        return sorted(found, key=lambda process: process.create_time())
+
+    def kill(self, kind: str) -> int:
+        """Kill a process of a kind without warning, one that is at work if there is one; returns its number."""
+        found = wait_for(lambda: self.processes(kind), longest_s=120, what=f"there is a {kind}")
+        victim = next((process for process in found if is_at_work(process)), found[0])
+        victim.kill()
+        return victim.pid
+
+    def memory_mb(self) -> dict[str, float]:
+        """Sum the resident memory by kind of process; shared pages count for each."""
+        sums: dict[str, float] = {}
+        for kind in KINDS:
+            with suppress(psutil.Error):
+                sums[kind] = round(sum(p.memory_info().rss for p in self.processes(kind)) / 1e6, 1)
+        return sums
+
+    def verify(self) -> StoreReport:
+        """Check the store, when what is left over was swept up."""
+        store = open_store(self.store, must_exist=True)
+        sweep(store, now=datetime.now(UTC))
+        return verify(store)
+
+    def _answers(self, path: str) -> bool:
+        try:
+            return httpx.get(f"{self.url}/{path}", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def is_at_work(worker: psutil.Process) -> bool:
+    """Whether a worker of Ray has a task now: then its name says which."""
+    with suppress(psutil.Error):
+        return worker.cmdline()[0].endswith(".do")
+    return False
+
+
+def _is_kind(process: psutil.Process, kind: str) -> bool:
+    with suppress(psutil.Error):
+        command = process.cmdline()
+        first = command[0] if command else ""
+        return any(first.startswith(name) or Path(first).name == name for name in KINDS[kind])
+    return False
