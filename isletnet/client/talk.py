@@ -100,7 +100,7 @@ def correct(
     patience: Patience, request_id: str, image: int, labels: Labels, kind: Literal["classes", "islets"], note: str
 ) -> Flow[records.Corrected]:
     """Send corrected labels; the service takes the same labels twice in a row as one version."""
-    content: Source = yield Work(lambda: _label_file(labels))
+    content: Source = yield Work(lambda: label_file(labels))
     body = Body(chunks=content.chunks, size_bytes=content.size_bytes(), content_type="application/octet-stream")
     path = f"/api/requests/{request_id}/images/{image}/labels"
     query = {"kind": kind, "note": note}
@@ -143,7 +143,7 @@ def _version(version: int | None) -> dict[str, str | int]:
     return {} if version is None else {"version": version}
 
 
-def _label_file(labels: Labels) -> Source:
+def label_file(labels: Labels) -> Source:
     """Make a TIFF of an array; files go out as they are."""
     if isinstance(labels, bytes | str | Path):
         return source(labels)

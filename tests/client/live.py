@@ -24,7 +24,7 @@ class Server:
         if self._socket.fileno() == -1:
             self._socket = socket.create_server(("127.0.0.1", self.port))
         config = uvicorn.Config(
-            self._make(), log_level="error", timeout_graceful_shutdown=0, ws="none", access_log=False
+            self._make(), log_level="critical", timeout_graceful_shutdown=0, ws="none", access_log=False
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
@@ -34,6 +34,9 @@ class Server:
         self._server.should_exit = True
         self._thread.join(timeout=20)
         assert not self._thread.is_alive()
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
     def wait_for_connections(self, most: int) -> bool:

@@ -1,15 +1,20 @@
-"""Both clients against a real server, over lines that break."""
+"""Both clients against the real service behind a real server, over lines that break."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 import threading
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+from service_in_process import Service, local_client
 from starlette.responses import RedirectResponse
 
 from isletnet.client import (
@@ -26,88 +31,139 @@ from isletnet.client import (
     Request,
     UnreachableError,
 )
+from isletnet.client import talk as talking
 from isletnet.errors import ParameterError
-from tests.client.contract import TAR, Memory
+from isletnet.storage.training import add_copy
 from tests.client.live import BreakingLine, Server
+from tests.serve.requests_at_work import MORNING, picture
 
-BIG = np.random.default_rng(7).bytes(3_000_000)
+Work = Callable[[], None]
 
-
-def soon(memory: Memory, state: str, request_id: str, after_s: float = 0.1) -> None:
-    def change() -> None:
-        memory.requests[request_id] |= {"progress_fraction": 1.0}
-        memory.requests[request_id]["state"] = state
-
-    threading.Timer(after_s, change).start()
+COPY = np.random.default_rng(8).bytes(1_000_000)
 
 
-def test_the_life_of_a_request(server: Server, memory: Memory, tmp_path: Path):
-    (tmp_path / "Insel ä 胰岛 \U0001f52c.tif").write_bytes(BIG)
+def noise(seed: int = 7) -> bytes:
+    """A picture of about 3 MB that nothing makes smaller."""
+    file = BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (1000, 1000, 3), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def puts(made: Service) -> list[int | None]:
+    """The ends of all sendings of images."""
+    action = "PUT /api/requests/{request_id}/images/{number}"
+    return [event.status for event in made.events if event.action == action]
+
+
+def give_for_training(made: Service, client: Client) -> None:
+    request = client.submit([picture()])
+    request.consent(0, granted=True, text="yes")
+    add_copy(made.store, request.id, 0, {"image.png": COPY}, now=MORNING)
+
+
+def test_the_life_of_a_request(server: Server, work: Work, tmp_path: Path):
+    name = "Insel ä 胰岛 \U0001f52c.png"
+    (tmp_path / name).write_bytes(picture(2))
     heard: list[Progress] = []
+    waited: list[Progress] = []
     with Client(server.url) as client:
         request = client.submit(
-            [tmp_path / "Insel ä 胰岛 \U0001f52c.tif", ('a"b\r\n.tif', b"two")], on_progress=heard.append
+            [tmp_path / name, ('a"b\r\n.png', picture(1)), ("broken.png", picture(1)[:900])],
+            {"sample_name": "Spender 7", "um_per_px": 4.0, "consent_text": "as agreed"},
+            per_image={0: {"um_per_px": 2.0}, 1: {"um_per_px": 2.0}},
+            on_progress=heard.append,
         )
-        assert memory.received == [(0, "Insel ä 胰岛 \U0001f52c.tif", BIG), (1, 'a"b\r\n.tif', b"two")]
-        assert len(heard) > 10
-        assert heard[-1].fraction == 1.0
-        soon(memory, "done", request.id)
-        waited: list[Progress] = []
+        assert [image.name for image in request.status.images] == [name, 'a"b\r\n.png', "broken.png"]
+        assert request.status.images[0].sha256 == hashlib.sha256(picture(2)).hexdigest()
+        assert request.status.parameters["images"] == {"0": {"um_per_px": 2.0}, "1": {"um_per_px": 2.0}}
+        assert (heard[-1].fraction, heard[-1].done) == (1.0, heard[-1].total)
+        work()
         assert request.wait(waited.append).state == "done"
-        assert [one.status.state for one in waited if one.status] == ["queued", "done"]
+        assert (waited[-1].fraction, waited[-1].done, waited[-1].total) == (1.0, 3, 3)
+        assert [(image.number, image.code) for image in request.status.failed] == [(2, "image_damaged")]
+
         again = client.request(request.id)
         assert again.status == request.status
         results = again.results()
-        assert results.versions[0].note == "n"
-        assert results.table().loc[0, ["name", "ieq", "ieq_low", "ieq_high"]].tolist() == ["S", 2.0, 1.0, 3.0]
-        assert again.islets()["area_px"].tolist() == [10, 12]
-        assert again.download("report.pdf", tmp_path / "out").read_bytes() == b"%PDF"
+        assert [sample["name"] for sample in results.samples] == ["Spender 7"]
+        assert results.table().loc[0, ["name", "images_n", "islets_n"]].tolist() == ["Spender 7", 2, 3]
+        assert results.table().loc[0, "ieq_low"] <= results.table().loc[0, "ieq"] <= results.table().loc[0, "ieq_high"]
+        assert [one["number"] for one in results.failed] == [2]
+        assert len(again.islets()) == 3
+        assert again.download("report.pdf", tmp_path / "out").read_bytes().startswith(b"%PDF")
+        assert again.download("images/1/original", tmp_path / "out").read_bytes() == picture(1)
         folder = again.download("all", tmp_path / "all")
-        found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-        assert found == ["images/0/labels.tif", "report.pdf"]
-        assert again.correct(0, np.eye(16, dtype=np.int64), note="better").version == 1
+        found = {path.name for path in folder.rglob("*") if path.is_file()}
+        assert {"report.pdf", "results.xlsx", "summary.csv", "labels.tif", "overlay.png"} <= found
+        assert not [name for name in found if name.endswith(".part")]
+
+        labels = tifffile.imread(again.download("images/0/labels.tif", tmp_path / "out"))
+        corrected = again.correct(0, np.where(labels == 1, 0, labels).astype(np.int64), note="no islets")
+        assert (corrected.version, corrected.summary["islets_n"]) == (1, 0)
+        assert again.correct(0, np.zeros_like(labels), note="no islets").version in (1, 2)
+        assert again.results().versions[0].note == "no islets"
+        assert again.results(version=0).samples == results.samples
+
         again.consent(1, granted=True, text="yes")
-        assert [image.training for image in again.refresh().images] == [False, True]
+        assert [image.training for image in again.refresh().images] == [False, True, False]
+        with pytest.raises(RefusedError):
+            again.delete()
+        again.consent(1, granted=False, text="yes")
         assert [one.request_id for one in client.requests().requests] == [request.id]
+        assert client.requests(sample="another").requests == ()
+        assert client.sample("Spender 7")["requests"] == [request.id]
         again.delete()
-        assert again.refresh().state == "deleted"
+        with pytest.raises(MissingError):
+            again.refresh()
 
 
-def test_the_same_life_with_await(server: Server, memory: Memory, tmp_path: Path):
+def test_the_same_life_with_await(server: Server, made: Service, work: Work, tmp_path: Path):
+    with Client(server.url) as client:
+        give_for_training(made, client)
+
     async def live() -> None:
         async with AsyncClient(server.url) as client:
             heard: list[threading.Thread] = []
-            request = await client.submit([BIG], on_progress=lambda _: heard.append(threading.current_thread()))
-            assert memory.received == [(0, "image-0", BIG)]
+            request = await client.submit(
+                [("a.png", picture(2))],
+                {"um_per_px": 2.0},
+                on_progress=lambda _: heard.append(threading.current_thread()),
+            )
             assert set(heard) == {threading.current_thread()}
-            soon(memory, "done", request.id)
+            work()
             assert (await request.wait()).state == "done"
-            assert (await request.results()).version == 1
-            assert (await request.islets())["area_px"].tolist() == [10, 12]
-            assert (await request.download("report.pdf", tmp_path)).read_bytes() == b"%PDF"
-            assert (await client.analyse(b"x", {"um_per_px": 2})).table()["area_px"].tolist() == [10]
-            assert (await client.training_export(tmp_path / "t.tar")).read_bytes() == TAR
+            assert (await request.results()).version == 0
+            assert len(await request.islets()) == 2
+            path = await request.download("all", tmp_path / "out")
+            assert (path / "report.pdf").is_file()
+            answer = await client.analyse(picture(2), {"um_per_px": 2.0}, name='a "b" 胰.png')
+            assert len(answer.table()) == answer.summary["islets_n"] == 2
+            assert answer.record["summary"]["name"] == 'a "b" 胰.png'
+            assert COPY in (await client.training_export(tmp_path / "t.tar")).read_bytes()
             assert (await client.request(request.id)).status == request.status
+            assert [one["is_default"] for one in await client.networks()].count(True) == 1
+            assert (await client.status())["state"]
+            assert await client.statistics()
 
     asyncio.run(live())
 
 
-def test_many_waits_on_one_loop(server: Server, memory: Memory):
+def test_many_waits_on_one_loop(server: Server, work: Work):
     async def live() -> list[str]:
         async with AsyncClient(server.url) as client:
-            requests = [await client.submit([b"x"]) for _ in range(5)]
-            for request in requests:
-                soon(memory, "done", request.id, 0.2)
-            return [status.state for status in await asyncio.gather(*(request.wait() for request in requests))]
+            requests = [await client.submit([("a.png", picture(1))], {"um_per_px": 2.0}) for _ in range(4)]
+            waits = asyncio.gather(*(request.wait() for request in requests))
+            work()
+            return [status.state for status in await waits]
 
-    assert asyncio.run(live()) == ["done"] * 5
+    assert asyncio.run(live()) == ["done"] * 4
 
 
 def test_both_clients_say_the_same():
     def signatures(kind: type) -> dict[str, str]:
         found = {name: method for name, method in vars(kind).items() if inspect.isfunction(method)}
         return {
-            name: str(inspect.signature(method)).replace("Async", "").replace("'Request'", "Request")
+            name: str(inspect.signature(method)).replace("Async", "")
             for name, method in found.items()
             if not name.startswith("_")
         }
@@ -116,21 +172,40 @@ def test_both_clients_say_the_same():
     assert signatures(Request) == signatures(AsyncRequest)
 
 
-def test_an_upload_whose_line_breaks_goes_on(server: Server, memory: Memory):
+def test_an_upload_whose_line_breaks_goes_on(server: Server, made: Service):
+    contents = [picture(1), noise(), picture(2)]
     line = BreakingLine(server.port, up=[700_000, 1_500_000])
     with Client(line.url) as client:
-        request = client.submit([("small", b"one"), ("big", BIG), ("last", b"three")])
+        request = client.submit([(f"{number}.png", content) for number, content in enumerate(contents)])
+        assert len(client.requests().requests) == 1
     line.close()
     assert line.broken_n == 2
-    whole = [(number, content) for number, _, content in memory.received]
-    assert whole == [(0, b"one"), (1, BIG), (2, b"three")]
-    assert [image.number for image in request.status.images] == [0, 1, 2]
-    assert len(memory.requests) == 1
+    assert puts(made).count(201) == 3
+    known = [image.sha256 for image in request.status.images]
+    assert known == [hashlib.sha256(content).hexdigest() for content in contents]
 
 
-def test_a_restart_of_the_service_while_one_waits(server: Server, memory: Memory):
+def test_a_script_that_died_goes_on_where_it_was(server: Server, made: Service):
+    images = [("a.png", picture(1)), ("b.png", noise())]
+
+    def die(progress: Progress) -> None:
+        if progress.name == "b.png":
+            raise KeyboardInterrupt
+
     with Client(server.url) as client:
-        request = client.submit([b"one"])
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(images, {"um_per_px": 2.0}, idempotency_key="mine", on_progress=die)
+        request = client.submit(images, {"um_per_px": 2.0}, idempotency_key="mine")
+        assert client.submit(images, {"um_per_px": 2.0}, idempotency_key="mine").id == request.id
+        assert puts(made).count(201) == 2
+        for other_images, other_parameters in ((images[:1], {"um_per_px": 2.0}), (images, {"um_per_px": 3.0})):
+            with pytest.raises(RefusedError):
+                client.submit(other_images, other_parameters, idempotency_key="mine")
+
+
+def test_a_restart_of_the_service_while_one_waits(server: Server, work: Work):
+    with Client(server.url) as client:
+        request = client.submit([("a.png", picture(1))], {"um_per_px": 2.0})
         first = threading.Event()
         states: list[str] = []
 
@@ -142,9 +217,8 @@ def test_a_restart_of_the_service_while_one_waits(server: Server, memory: Memory
         def restart() -> None:
             assert first.wait(10)
             server.stop()
-            memory.requests[request.id]["state"] = "running"
             server.start()
-            soon(memory, "done", request.id, 0.5)
+            work()
 
         thread = threading.Thread(target=restart)
         thread.start()
@@ -154,23 +228,24 @@ def test_a_restart_of_the_service_while_one_waits(server: Server, memory: Memory
     assert states[-1] == "done"
 
 
-def test_an_export_whose_line_breaks_arrives_whole(server: Server, memory: Memory, tmp_path: Path):
+def test_an_export_whose_line_breaks_arrives_whole(server: Server, made: Service, tmp_path: Path):
     line = BreakingLine(server.port, down=[300_000, 400_000])
+    with Client(server.url) as client:
+        give_for_training(made, client)
     with Client(line.url) as client:
-        assert client.training_export(tmp_path / "training.tar").read_bytes() == TAR
+        content = client.training_export(tmp_path / "training.tar").read_bytes()
     line.close()
     assert line.broken_n == 2
-    assert memory.confirmed
-    assert memory.ranges[0] == 0
-    assert sorted(set(memory.ranges)) == memory.ranges
+    assert COPY in content
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["training.tar"]
     with Client(server.url) as client, pytest.raises(DeletedError):
         client.training_export(tmp_path / "again.tar")
 
 
-def test_who_gives_up_a_wait_can_go_on_asking(server: Server, memory: Memory):
+def test_who_gives_up_a_wait_can_go_on_asking(server: Server):
     async def live() -> None:
         async with AsyncClient(server.url) as client:
-            request = await client.submit([b"x"])
+            request = await client.submit([("a.png", picture(1))])
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(request.wait(), 0.1)
             assert (await request.cancel()).state == "cancelled"
@@ -178,28 +253,18 @@ def test_who_gives_up_a_wait_can_go_on_asking(server: Server, memory: Memory):
     asyncio.run(live())
 
 
-def test_a_download_that_is_stopped_leaves_nothing(server: Server, tmp_path: Path):
+def test_what_is_stopped_leaves_nothing_and_lets_go(server: Server, made: Service, tmp_path: Path):
     def stop(_: Progress) -> None:
         raise KeyboardInterrupt
 
     with Client(server.url) as client:
-        request = client.submit([b"x"])
-        for name in ("report.pdf", "all"):
+        request = client.submit([("a.png", noise())])
+        for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
-                request.download(name, tmp_path, on_progress=stop)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_stopped_lets_go_of_its_connection(server: Server, tmp_path: Path):
-    def stop(_: Progress) -> None:
-        raise KeyboardInterrupt
-
-    with Client(server.url) as client:
-        for _ in range(5):
-            with pytest.raises(KeyboardInterrupt):
-                client.training_export(tmp_path / "training.tar", on_progress=stop)
+                request.download("images/0/original", tmp_path / "out", on_progress=stop)
         client.networks()
         assert server.wait_for_connections(1)
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def test_a_proxy_of_the_house_is_not_asked_about_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch):
@@ -208,7 +273,7 @@ def test_a_proxy_of_the_house_is_not_asked_about_this_machine(server: Server, mo
         assert client.networks()
 
 
-def test_a_key_follows_no_redirect(server: Server, memory: Memory):
+def test_a_key_follows_no_redirect(server: Server):
     elsewhere = Server(lambda: RedirectResponse(server.url))
     elsewhere.start()
     with Client(elsewhere.url, "1.secret") as client, pytest.raises(AnswerError):
@@ -216,20 +281,27 @@ def test_a_key_follows_no_redirect(server: Server, memory: Memory):
     elsewhere.stop()
 
 
-def test_a_wrong_key_is_told(server: Server, memory: Memory):
-    memory.key = "1.right"
-    with Client(server.url, "1.wrong") as client, pytest.raises(AccessError) as caught:
+def test_a_wrong_key_is_told(server: Server, made: Service):
+    key = local_client(made).post("/api/admin/keys", json={"name": "ann", "scopes": ["submit"]}).json()["key"]
+    wrong = key[:-6] + "wrong_"
+    with Client(server.url, wrong) as client, pytest.raises(AccessError) as caught:
         client.networks()
     assert (caught.value.code, caught.value.status) == ("unauthorized", 401)
-    assert "wrong" not in str(caught.value)
-    with Client(server.url, "1.right") as client:
-        assert client.networks() == ({"name": "islet-unet"},)
+    assert "wrong_" not in str(caught.value)
+    with Client(server.url, key) as client:
+        # This key may send, and not read.
+        request = client.submit([("a.png", picture(1))])
+        with pytest.raises(AccessError) as caught:
+            request.refresh()
+        assert caught.value.code == "forbidden"
 
 
-def test_a_full_house_is_waited_for(server: Server, memory: Memory):
-    memory.later = 1
+@pytest.mark.parametrize("settings", [{"max_calls_per_minute": 60}])
+def test_a_full_house_is_waited_for(server: Server, made: Service):
     with Client(server.url) as client:
-        assert client.networks()
+        for _ in range(12):
+            assert client.networks()
+    assert 429 in [event.status for event in made.events]
 
 
 def test_the_service_says_what_is_wrong(server: Server, tmp_path: Path):
@@ -237,20 +309,24 @@ def test_the_service_says_what_is_wrong(server: Server, tmp_path: Path):
         with pytest.raises(MissingError):
             client.request("f" * 32)
         with pytest.raises(RejectedError) as caught:
-            client.submit([b"x"], {"colour": "red"})
+            client.submit([("a.png", picture())], {"colour": "red"})
         assert (caught.value.code, caught.value.field) == ("parameter_invalid", "colour")
-        request = client.submit([b"x"])
+        assert caught.value.call_id
+        with pytest.raises(RejectedError) as caught:
+            client.submit([("notes.txt", b"no picture at all")])
+        assert (caught.value.code, caught.value.subject) == ("image_unsupported", "notes.txt")
+        request = client.submit([("a.png", picture())])
         with pytest.raises(RefusedError):
             request.results()
-        with pytest.raises(MissingError):
+        with pytest.raises((MissingError, RefusedError)):
             request.download("images/7/overlay.png", tmp_path / "out")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path for path in tmp_path.glob("out/**/*") if path.is_file()] == []
 
 
 def test_nobody_there_is_told_soon_and_without_a_secret():
-    server = Server(lambda: None)
-    server._socket.close()
-    with Client(f"http://me:secret@127.0.0.1:{server.port}", patience_s=0) as client:
+    unused = Server(lambda: None)
+    unused.close()
+    with Client(f"http://me:secret@127.0.0.1:{unused.port}", patience_s=0) as client:
         with pytest.raises(UnreachableError, match="isletnet up") as caught:
             client.networks()
     assert "secret" not in str(caught.value)
@@ -268,32 +344,26 @@ def test_a_key_that_cannot_be_is_told(key: str):
         Client(key=key)
 
 
-def test_labels_go_out_as_the_smallest_tiff_that_holds_them(server: Server, memory: Memory):
+@pytest.mark.parametrize(("largest", "dtype"), [(1, np.uint8), (300, np.uint16), (70_000, np.int32)])
+def test_labels_go_out_as_the_smallest_tiff_that_holds_them(largest: int, dtype: type):
+    labels = np.zeros((20, 30), np.int64)
+    labels[3, 4] = largest
+    written = tifffile.imread(BytesIO(talking.label_file(labels).content))
+    assert written.dtype == dtype
+    np.testing.assert_array_equal(written, labels)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.zeros((2, 2, 2), int), np.zeros((2, 2)), np.full((2, 2), -1), np.zeros((0, 2), int)]
+)
+def test_labels_that_are_none_are_refused(labels: np.ndarray):
+    with pytest.raises(ParameterError):
+        talking.label_file(labels)
+
+
+def test_a_request_shows_itself(server: Server):
     with Client(server.url) as client:
-        request = client.submit([b"x"])
-        for largest, dtype in ((2, np.uint8), (300, np.uint16), (70_000, np.int32)):
-            labels = np.zeros((20, 30), np.int64)
-            labels[3, 4] = largest
-            request.correct(0, labels, kind="islets")
-            (tmp := tifffile.imread(_file(memory.received[-1][2])))
-            assert tmp.dtype == dtype
-            np.testing.assert_array_equal(tmp, labels)
-        for wrong in (np.zeros((2, 2, 2), int), np.zeros((2, 2)), np.full((2, 2), -1)):
-            with pytest.raises(ParameterError):
-                request.correct(0, wrong)
-        request.correct(0, b"\x89PNG bytes as they are")
-        assert memory.received[-1][2] == b"\x89PNG bytes as they are"
-
-
-def _file(content: bytes) -> object:
-    from io import BytesIO
-
-    return BytesIO(content)
-
-
-def test_a_request_shows_itself(server: Server, memory: Memory):
-    with Client(server.url) as client:
-        request = client.submit([("<script>alert(1)</script>.tif", b"x")])
+        request = client.submit([("<script>alert(1)</script>.png", picture())])
     assert "<script>" not in request._repr_html_()
     assert "&lt;script&gt;" in request._repr_html_()
     assert request.id in request._repr_html_()
