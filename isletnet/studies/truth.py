@@ -58,7 +58,7 @@ def read_pair(image: StudyImage, truth: Path) -> Pair | None:
     ParameterError
         The sizes differ, or the size of a pixel is not known.
     """
-    labels = _find(truth / "labels", image.key)
+    labels = find_picture(truth / "labels", image.key)
     if labels is None:
         return None
     labelled = image.labelled()
@@ -69,7 +69,7 @@ def read_pair(image: StudyImage, truth: Path) -> Pair | None:
         raise ParameterError(
             "no pixel size is known; analyse with one or add it to calibration.csv", subject=image.name
         )
-    numbers = _find(truth / "islets", image.key)
+    numbers = find_picture(truth / "islets", image.key)
     islets = islet_parts(true_classes)
     if numbers is not None:
         # Numbers cover the whole footprint; the truth ends at what can be seen.
@@ -77,7 +77,7 @@ def read_pair(image: StudyImage, truth: Path) -> Pair | None:
     smallest_um = float(image.record.provenance.parameters.get("smallest_particle_um", 0.0))
     smallest_px = np.pi / 4 * (smallest_um / um_per_px) ** 2
     islets[(np.bincount(islets.ravel()) < smallest_px)[islets]] = 0
-    picture = _find(truth / "images", image.key)
+    picture = find_picture(truth / "images", image.key)
     pixels = None if picture is None else decode(picture.read_bytes(), name=picture.name).pixels
     return Pair(
         name=image.key,
@@ -90,7 +90,8 @@ def read_pair(image: StudyImage, truth: Path) -> Pair | None:
     )
 
 
-def _find(folder: Path, key: str) -> Path | None:
+def find_picture(folder: Path, key: str) -> Path | None:
+    """Find the picture of a name, whatever its suffix; None where there is none."""
     return next((path for suffix in _PICTURES if (path := folder / f"{key}{suffix}").is_file()), None)
 
 

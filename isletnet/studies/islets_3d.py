@@ -1,0 +1,204 @@
+"""Islets in space for the study: pages of models over pictures, and what a z-stack holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from isletnet.analysis.decode import decode
+from isletnet.errors import ParameterError
+from isletnet.schemas import AnalysisParameters
+from isletnet.studies.truth import find_picture
+from isletnet.synthetic.stack import make_stack
+from isletnet.views.surfaces import DrawnSolid, stack_page, surfaces_page
+from isletnet.volumes.meshes import Mesh
+from isletnet.volumes.models import PlacedMesh, modelled_islets, stack_surfaces
+from isletnet.volumes.solids import measure_solids, solids_by_network, solids_by_threshold, solids_of_labels
+from isletnet.volumes.stacks import Stack, read_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from isletnet.studies.sources import StudyImage
+
+StackKind = Literal["micrographs", "intensity", "labels"]
+MODEL_NOTE = (
+    "A model, not a measurement: each islet is the union of the balls that fit into its outline (method vext). "
+    "A picture from above says nothing of heights."
+)
+STACK_NOTE = (
+    "Surfaces of the solids that were found in the slices of the stack; lengths in um, voxels in true proportion."
+)
+_SLICE_SIDE_PX = 640
+_TRIANGLES_N = 30_000
+_DARK_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundSolids:
+    """A stack, the solids found in it int32 ``(slices, height, width)``, and `measure_solids` of them."""
+
+    stack: Stack
+    solids: NDArray[np.int32]
+    table: pd.DataFrame
+
+
+def model_page(image: StudyImage, pictures: Path | None) -> str:
+    """Make the page of an analysed picture: a model of each islet, coloured by size, over the micrograph.
+
+    Parameters
+    ----------
+    image
+        A calibrated result with at least one islet.
+    pictures
+        Folder of the micrographs; None, or a folder that lacks this one, leaves the ground empty.
+
+    Raises
+    ------
+    ParameterError
+        There is no calibration, or no islet.
+    """
+    calibration = image.record.calibration
+    if not calibration.is_known or calibration.um_per_px is None:
+        raise ParameterError(
+            "no pixel size is known, so there are no sizes to show; analyse with one", subject=image.name
+        )
+    um_per_px = calibration.um_per_px
+    labelled = image.labelled()
+    if not labelled.islets_n:
+        raise ParameterError("there is no islet to show", subject=image.name)
+    table = image.table().set_index("number")
+    placed = modelled_islets(labelled.islets, um_per_px=um_per_px)
+    picture = None if pictures is None else find_picture(pictures, image.key)
+    ground = None if picture is None else decode(picture.read_bytes(), name=picture.name).pixels
+    height_px, width_px = labelled.classes.shape
+    return surfaces_page(
+        [_drawn(one, float(table.loc[one.number, "equal_area_diameter_um"])) for one in placed],
+        title=f"Islets of {image.key}",
+        note=MODEL_NOTE,
+        value_label="diameter (um)",
+        ground=ground,
+        ground_um=(height_px * um_per_px, width_px * um_per_px),
+    )
+
+
+def find_solids(
+    path: Path | None,
+    *,
+    kind: StackKind,
+    um_per_px: float | None,
+    um_per_slice: float | None,
+    network: str,
+    smallest_um: float,
+    seed: int,
+) -> FoundSolids:
+    """Read a stack and find the islets in it.
+
+    Parameters
+    ----------
+    path
+        A TIFF; None grows a synthetic grey stack of known islets from ``seed``.
+    kind
+        ``micrographs`` (colour slices, segmented by ``network``), ``intensity`` (grey slices of bright tissue) or
+        ``labels`` (numbers).
+    um_per_px, um_per_slice
+        Size of a voxel; None takes the file's.
+    network
+        For micrographs.
+    smallest_um
+        What has less volume than a ball of this diameter is dropped, but not from labels.
+    seed
+        Of the synthetic stack.
+
+    Raises
+    ------
+    InputError
+        As `read_stack`; or the stack is of another kind, or holds nothing.
+    """
+    if path is None:
+        grown = make_stack(seed)
+        stack = Stack(
+            name="synthetic stack",
+            samples=grown.samples,
+            um_per_px=grown.um_per_px,
+            um_per_slice=grown.um_per_slice,
+            sha256="",
+        )
+        solids = solids_by_threshold(stack, smallest_um=smallest_um)
+    else:
+        stack = read_stack(path.read_bytes(), name=path.name, um_per_px=um_per_px, um_per_slice=um_per_slice)
+        solids = _found(stack, kind, network, smallest_um)
+    return FoundSolids(
+        stack=stack,
+        solids=solids,
+        table=measure_solids(solids, um_per_px=stack.um_per_px, um_per_slice=stack.um_per_slice),
+    )
+
+
+def shown_slices(found: FoundSolids, places: Sequence[int]) -> list[NDArray[np.uint8]]:
+    """Give slices as RGB for the eye: grey ones stretched over the range of the stack."""
+    samples = found.stack.samples
+    if found.stack.is_rgb and samples.dtype == np.uint8:
+        return [np.asarray(samples[place], dtype=np.uint8) for place in places]
+    low, high = np.percentile(samples[:: max(1, len(samples) // 20)], [_DARK_PERCENTILE, _BRIGHT_PERCENTILE])
+    levels = [255 * np.clip((samples[place] - low) / max(high - low, 1), 0, 1) for place in places]
+    return [np.rint(one if one.ndim == 3 else np.repeat(one[..., None], 3, axis=2)).astype(np.uint8) for one in levels]
+
+
+def slice_places(found: FoundSolids, most_n: int) -> list[int]:
+    """Choose slices evenly over those that hold an islet."""
+    held = np.flatnonzero(found.solids.any(axis=(1, 2)))
+    return sorted(set(np.linspace(held[0], held[-1], most_n).round().astype(int).tolist()))
+
+
+def solids_page(found: FoundSolids) -> str:
+    """Make the page of a stack: its slices to leaf through beside its surfaces, coloured by volume."""
+    stack = found.stack
+    placed = stack_surfaces(
+        found.solids, um_per_px=stack.um_per_px, um_per_slice=stack.um_per_slice, triangles_n=_TRIANGLES_N
+    )
+    volumes = found.table.set_index("number")["true_ieq"]
+    step = max(1, max(found.solids.shape[1:]) // _SLICE_SIDE_PX)
+    slices = [one[::step, ::step] for one in shown_slices(found, range(len(stack.samples)))]
+    return stack_page(
+        [_drawn(one, float(volumes[one.number])) for one in placed],
+        slices,
+        title=f"Islets of {stack.name}",
+        note=STACK_NOTE,
+        value_label="volume (IEQ)",
+    )
+
+
+def whole_mesh(found: FoundSolids) -> Mesh:
+    """Unite the surfaces of all solids, in full detail, for STL and OBJ."""
+    placed = stack_surfaces(found.solids, um_per_px=found.stack.um_per_px, um_per_slice=found.stack.um_per_slice)
+    starts = np.cumsum([0, *(len(one.mesh.vertices_um) for one in placed)])
+    return Mesh(
+        vertices_um=np.concatenate([one.mesh.vertices_um for one in placed]),
+        faces=np.concatenate([one.mesh.faces + start for one, start in zip(placed, starts, strict=False)]),
+    )
+
+
+def _found(stack: Stack, kind: StackKind, network: str, smallest_um: float) -> NDArray[np.int32]:
+    if kind == "labels":
+        return solids_of_labels(stack)
+    if kind == "intensity":
+        return solids_by_threshold(stack, smallest_um=smallest_um)
+    from isletnet.analysis.pipeline import analyse
+
+    parameters = AnalysisParameters(network=network, smallest_particle_um=smallest_um, uncertainty="none")
+
+    def find(picture: NDArray[np.uint8]) -> NDArray[np.int32]:
+        return analyse(picture, um_per_px=stack.um_per_px, parameters=parameters).labelled.islets
+
+    return solids_by_network(stack, find)
+
+
+def _drawn(placed: PlacedMesh, value: float) -> DrawnSolid:
+    return DrawnSolid(vertices_um=placed.mesh.vertices_um, faces=placed.mesh.faces, value=value)
