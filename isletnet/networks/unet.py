@@ -1,8 +1,8 @@
-"""The encoder-decoder, and the graph that is shipped around it.
+"""The encoder-decoder, and the graphs around it.
 
 `features` normalises colour, the core maps features to logits, `decision_graph` makes quantised probabilities of
-them; every engine (TensorFlow, OpenVINO) runs these graphs, so that all do the same arithmetic. The features stay in
-float32 on every engine: logarithms near 5 in bf16 step by 0.03, half of what tells pale exocrine tissue apart.
+them. TensorFlow runs these; `openvino_graph` builds them again for OpenVINO. The features stay in float32 on every
+engine: logarithms near 5 in bf16 step by 0.03, half of what tells pale exocrine tissue apart.
 """
 
 from __future__ import annotations

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from isletnet.networks.card import (
     CARD_FILE,
@@ -21,14 +18,16 @@ from isletnet.networks.card import (
     read_card,
     sha256_of,
 )
-from isletnet.networks.unet import build_core, decision_graph, feature_graph
+from isletnet.networks.openvino_graph import feature_model, network_model
+from isletnet.networks.unet import build_core
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def convert_to_openvino(weights: Path, architecture: Mapping[str, Any], folder: Path) -> None:
-    """Freeze both graphs and write them in OpenVINO's format.
+    """Write both graphs in OpenVINO's format.
 
     Parameters
     ----------
@@ -43,19 +42,9 @@ def convert_to_openvino(weights: Path, architecture: Mapping[str, Any], folder: 
 
     core = build_core(architecture["widths"], architecture["stem_width"], architecture["convolutions"])
     core.load_weights(weights)
-    for file, function, output in (
-        (FEATURES_GRAPH, feature_graph(), "features"),
-        (NETWORK_GRAPH, decision_graph(core), "probabilities"),
-    ):
-        frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-        with tempfile.TemporaryDirectory() as scratch:
-            graph = Path(scratch) / "frozen.pb"
-            graph.write_bytes(frozen.graph.as_graph_def().SerializeToString())
-            converted = openvino.convert_model(graph)
-        for tensor in converted.inputs:
-            tensor.get_tensor().set_names({tensor.get_any_name().split(":")[0]})
-        converted.outputs[0].get_tensor().set_names({output})
-        openvino.save_model(converted, folder / file, compress_to_fp16=False)
+    network = network_model(core, architecture["widths"], architecture["convolutions"])
+    for file, model in ((FEATURES_GRAPH, feature_model()), (NETWORK_GRAPH, network)):
+        openvino.save_model(model, folder / file, compress_to_fp16=False)
 
 
 def release(
