@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from service_in_process import Service
 
 from isletnet import client
 from isletnet.client.calls import error_of
@@ -14,11 +22,88 @@ from serve.keys import SCOPES
 from serve.parameters import ImageParameters, RequestParameters
 from serve.problems import STATUS_OF_CODE
 from serve.refusals import RefusedError
+from serve.routes.results import ImageFile, WholeFile
 from tests.client.client_script import refusal
+from tests.client.live import Server
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 # What only the library's own doors raise, and never leaves the service.
 INNER = {"bad_input", "lease_lost", "clock_jumped"}
+
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, work: Callable[[], None]) -> Path:
+    """A folder with the samples, while the service works."""
+    shutil.copytree(ROOT / "samples", tmp_path / "here" / "samples")
+    work()
+    return tmp_path / "here"
+
+
+def test_every_command_runs(server: Server, made: Service, folder: Path):
+    script = "\n".join(["set -euo pipefail", *blocks("bash")]).replace(ADDRESS, server.url)
+    printed = run(["bash", "-c", script], folder)
+    assert float(printed.splitlines()[0]) > 0
+    assert re.search(r"done$", printed, flags=re.MULTILINE)
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert zipfile.ZipFile(folder / "archive.zip").testzip() is None
+    with client.Client(server.url) as ours:
+        newest, first = ours.requests().requests
+        assert (newest.parameters, first.parameters["sample_name"]) == ({"um_per_px": 2.0}, "Donor 12")
+        assert first.version == 1
+        assert ours.request(first.request_id).status.images[0].training
+
+
+def test_the_python_example_runs(server: Server, folder: Path):
+    for block in blocks("python"):
+        printed = run([sys.executable, "-c", block.replace(ADDRESS, server.url)], folder)
+        assert "send 100%" in printed
+        assert "done []" in printed
+        assert "Donor 12" in printed
+    assert (folder / "out" / "report.pdf").is_file()
+    assert list((folder / "out").rglob("overlay.png"))
+
+
+def test_every_address_is_told(made: Service):
+    spec = made.app.openapi()["paths"]
+    offered = {(method.upper(), _nameless(path)) for path, methods in spec.items() for method in methods}
+    cells = [codes(row[0]) for row in rows("All addresses")]
+    told = {(call.split()[0], _nameless(call.split()[1])) for cell in cells for call in cell}
+    # The files of a request have one row.
+    names = {("GET", f"/api/requests/{{}}/{file}") for file in ("archive.zip", "islets.csv")}
+    names.add(("GET", "/api/requests/{}/images/{}/original"))
+    assert names <= offered
+    assert offered - names == told
+
+
+def test_every_file_is_told():
+    told = {
+        _nameless(codes(row[0])[0].split()[1]): set(codes(row[1]))
+        for row in rows("All addresses")
+        if "{file}" in row[0]
+    }
+    images = told["/api/requests/{}/images/{}/{}"]
+    assert images == {*get_args(ImageFile), "original"}
+    assert told["/api/requests/{}/{}"] == {*get_args(WholeFile), "islets.csv", "archive.zip"}
+
+
+def _nameless(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
 
 
 def rows(heading: str) -> list[list[str]]:
