@@ -154,7 +154,7 @@ def checked(
     try:
         if from_text:
             parted = {key: _parted(study.parameters[key], value) for key, value in values.items()}
-            found = model.model_validate_strings(parted)
+            found = model.model_validate(parted)
         else:
             found = model.model_validate(dict(values), strict=True)
     except ValidationError as error:

@@ -39,6 +39,7 @@ QUANTITIES = {
 RATIO_QUANTITIES = frozenset({"ieq", "count", "volume_nl"})
 UM3_PER_NL = 1e6
 _BY_CLASS = re.compile(r"count_(\d+)(?:_(\d+))?")
+_TEXTS = {name: str for title in ("image", "name", "donor") for name in (title, title.capitalize())}
 _ALIASES = {
     "islets_n": "count",
     "purity_area_fraction": "purity_fraction",
@@ -133,8 +134,11 @@ def read_csv(path: Path) -> pd.DataFrame:
         The file cannot be read, or has no such column.
     """
     try:
-        # Comma or semicolon, as spreadsheets of several languages write.
-        table = pd.read_csv(path, sep=None, engine="python", dtype={"image": str, "name": str, "donor": str})
+        with path.open(encoding="utf-8-sig") as file:
+            head = file.readline()
+        # Where the comma parts the whole from the fraction, spreadsheets part columns by semicolons.
+        sign = max(",;\t", key=head.count)
+        table = pd.read_csv(path, sep=sign, decimal="," if sign == ";" else ".", encoding="utf-8-sig", dtype=_TEXTS)
     except (OSError, ValueError) as error:
         raise ParameterError(f"a table in CSV was expected: {error}", subject=str(path)) from error
     table = table.rename(columns=lambda name: str(name).strip().lower())
