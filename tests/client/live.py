@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import uvicorn
+from service_in_process import Service
+
+from isletnet.client import Client
+from isletnet.storage.training import add_copy
+from tests.serve.requests_at_work import MORNING, picture
+
+COPY = np.random.default_rng(8).bytes(1_000_000)
 
 
 class Server:
@@ -84,3 +92,10 @@ class BreakingLine:
         for one in (source, sink):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def give_for_training(made: Service, client: Client) -> None:
+    """Submit an image, give it for training, and put its copy there."""
+    request = client.submit([picture()])
+    request.consent(0, granted=True, text="yes")
+    add_copy(made.store, request.id, 0, {"image.png": COPY}, now=MORNING)

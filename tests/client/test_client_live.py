@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 from service_in_process import Service, local_client
 from starlette.responses import RedirectResponse
 
@@ -23,7 +22,6 @@ from isletnet.client import (
     AsyncClient,
     AsyncRequest,
     Client,
-    DeletedError,
     MissingError,
     Progress,
     RefusedError,
@@ -33,32 +31,10 @@ from isletnet.client import (
 )
 from isletnet.client import talk as talking
 from isletnet.errors import ParameterError
-from isletnet.storage.training import add_copy
-from tests.client.live import BreakingLine, Server
-from tests.serve.requests_at_work import MORNING, picture
+from tests.client.live import COPY, Server, give_for_training
+from tests.serve.requests_at_work import picture
 
 Work = Callable[[], None]
-
-COPY = np.random.default_rng(8).bytes(1_000_000)
-
-
-def noise(seed: int = 7) -> bytes:
-    """A picture of about 3 MB that nothing makes smaller."""
-    file = BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (1000, 1000, 3), np.uint8)).save(file, "PNG")
-    return file.getvalue()
-
-
-def puts(made: Service) -> list[int | None]:
-    """The ends of all sendings of images."""
-    action = "PUT /api/requests/{request_id}/images/{number}"
-    return [event.status for event in made.events if event.action == action]
-
-
-def give_for_training(made: Service, client: Client) -> None:
-    request = client.submit([picture()])
-    request.consent(0, granted=True, text="yes")
-    add_copy(made.store, request.id, 0, {"image.png": COPY}, now=MORNING)
 
 
 def test_the_life_of_a_request(server: Server, work: Work, tmp_path: Path):
@@ -170,101 +146,6 @@ def test_both_clients_say_the_same():
 
     assert signatures(Client) == signatures(AsyncClient)
     assert signatures(Request) == signatures(AsyncRequest)
-
-
-def test_an_upload_whose_line_breaks_goes_on(server: Server, made: Service):
-    contents = [picture(1), noise(), picture(2)]
-    line = BreakingLine(server.port, up=[700_000, 1_500_000])
-    with Client(line.url) as client:
-        request = client.submit([(f"{number}.png", content) for number, content in enumerate(contents)])
-        assert len(client.requests().requests) == 1
-    line.close()
-    assert line.broken_n == 2
-    assert puts(made).count(201) == 3
-    known = [image.sha256 for image in request.status.images]
-    assert known == [hashlib.sha256(content).hexdigest() for content in contents]
-
-
-def test_a_script_that_died_goes_on_where_it_was(server: Server, made: Service):
-    images = [("a.png", picture(1)), ("b.png", noise())]
-
-    def die(progress: Progress) -> None:
-        if progress.name == "b.png":
-            raise KeyboardInterrupt
-
-    with Client(server.url) as client:
-        with pytest.raises(KeyboardInterrupt):
-            client.submit(images, {"um_per_px": 2.0}, idempotency_key="mine", on_progress=die)
-        request = client.submit(images, {"um_per_px": 2.0}, idempotency_key="mine")
-        assert client.submit(images, {"um_per_px": 2.0}, idempotency_key="mine").id == request.id
-        assert puts(made).count(201) == 2
-        for other_images, other_parameters in ((images[:1], {"um_per_px": 2.0}), (images, {"um_per_px": 3.0})):
-            with pytest.raises(RefusedError):
-                client.submit(other_images, other_parameters, idempotency_key="mine")
-
-
-def test_a_restart_of_the_service_while_one_waits(server: Server, work: Work):
-    with Client(server.url) as client:
-        request = client.submit([("a.png", picture(1))], {"um_per_px": 2.0})
-        first = threading.Event()
-        states: list[str] = []
-
-        def hear(progress: Progress) -> None:
-            assert progress.status
-            states.append(progress.status.state)
-            first.set()
-
-        def restart() -> None:
-            assert first.wait(10)
-            server.stop()
-            server.start()
-            work()
-
-        thread = threading.Thread(target=restart)
-        thread.start()
-        assert request.wait(hear).state == "done"
-        thread.join()
-    assert states[0] == "queued"
-    assert states[-1] == "done"
-
-
-def test_an_export_whose_line_breaks_arrives_whole(server: Server, made: Service, tmp_path: Path):
-    line = BreakingLine(server.port, down=[300_000, 400_000])
-    with Client(server.url) as client:
-        give_for_training(made, client)
-    with Client(line.url) as client:
-        content = client.training_export(tmp_path / "training.tar").read_bytes()
-    line.close()
-    assert line.broken_n == 2
-    assert COPY in content
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["training.tar"]
-    with Client(server.url) as client, pytest.raises(DeletedError):
-        client.training_export(tmp_path / "again.tar")
-
-
-def test_who_gives_up_a_wait_can_go_on_asking(server: Server):
-    async def live() -> None:
-        async with AsyncClient(server.url) as client:
-            request = await client.submit([("a.png", picture(1))])
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(request.wait(), 0.1)
-            assert (await request.cancel()).state == "cancelled"
-
-    asyncio.run(live())
-
-
-def test_what_is_stopped_leaves_nothing_and_lets_go(server: Server, made: Service, tmp_path: Path):
-    def stop(_: Progress) -> None:
-        raise KeyboardInterrupt
-
-    with Client(server.url) as client:
-        request = client.submit([("a.png", noise())])
-        for _ in range(3):
-            with pytest.raises(KeyboardInterrupt):
-                request.download("images/0/original", tmp_path / "out", on_progress=stop)
-        client.networks()
-        assert server.wait_for_connections(1)
-    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def test_a_proxy_of_the_house_is_not_asked_about_this_machine(server: Server, monkeypatch: pytest.MonkeyPatch):

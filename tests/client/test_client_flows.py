@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from isletnet.client import (
     AccessError,
@@ -23,11 +21,9 @@ from isletnet.client import (
     ServiceError,
     TransferError,
     UnreachableError,
-    follow,
     send,
     talk,
 )
-from isletnet.client import export as exporting
 from isletnet.client.calls import Answer, Call, ask, error_of
 from isletnet.client.fetch import fetch, file_path
 from isletnet.errors import InputError, IsletnetError, ParameterError
@@ -36,7 +32,6 @@ from tests.client.client_script import Script, patience, refusal, reply
 ID = "0123456789abcdef" * 2
 GET = Call(method="GET", path="/api/networks")
 LOST = UnreachableError("gone")
-EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
 
 
 def digest(content: bytes) -> str:
@@ -49,10 +44,6 @@ def status(state: str = "draft", *images: tuple[str, bytes], **more: object) -> 
         for n, (name, content) in enumerate(images)
     ]
     return {"request_id": ID, "state": state, "images": listed, **more}
-
-
-def event(kind: str, data: object) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -246,56 +237,6 @@ def test_a_deletion_whose_answer_was_lost_is_done():
         Script([refusal(404)]).run(talk.delete(patience(), ID, False))
 
 
-def test_waiting_hears_every_event_once():
-    states = [status("queued"), status("running", progress_fraction=0.5), status("done", progress_fraction=1.0)]
-    stream = [EVENTS, event("status", states[0]), b": ping\n\n", event("status", states[1]), event("end", {})]
-    script = Script([reply(states[0]), stream, reply(states[2])])
-    heard: list[Progress] = []
-    assert script.run(follow.wait(patience(), ID, heard.append)).state == "done"
-    assert [one.fraction for one in heard] == [0.0, 0.5, 1.0]
-    assert script.pauses == []
-
-
-def test_waiting_goes_on_after_a_restart_of_the_service():
-    running = status("running", progress_fraction=0.5)
-    broken = [EVENTS, event("status", running), LOST]
-    stream = [EVENTS, event("status", status("running", progress_fraction=0.7)), event("end", {})]
-    script = Script([reply(running), broken, LOST, LOST, stream, reply(status("done"))])
-    assert script.run(follow.wait(patience(), ID, send.unheard)).ended
-    assert script.pauses == [0.5, 1, 2]
-
-
-def test_patience_begins_anew_with_everything_that_is_heard():
-    states = [status("running", progress_fraction=n / 10) for n in range(6)]
-    broken = [[EVENTS, event("status", one), LOST] for one in states]
-    script = Script([reply(states[0]), *broken, [EVENTS, event("end", {})], reply(status("done"))])
-    assert script.run(follow.wait(patience(1), ID, send.unheard)).ended
-    assert script.pauses == [0.5] * 6
-
-
-@pytest.mark.parametrize("silent", [[EVENTS, LOST], [{"content-type": "text/html"}, b"<html>"]])
-def test_where_no_events_come_through_the_service_is_asked(silent: list[object]):
-    script = Script([reply(status("queued")), silent, reply(status("running")), reply(status("dead"))])
-    assert script.run(follow.wait(patience(), ID, send.unheard)).state == "dead"
-    assert [call.query.get("wait") for call in script.calls] == [None, None, 10, 10]
-
-
-def test_a_draft_is_not_waited_for():
-    with pytest.raises(RefusedError, match="submit"):
-        Script([reply(status("draft"))]).run(follow.wait(patience(), ID, send.unheard))
-
-
-@given(cuts=st.lists(st.integers(0, 200), max_size=8), text=st.text(st.characters(codec="utf-8"), max_size=20))
-def test_events_are_the_same_wherever_the_network_cuts_them(cuts: list[int], text: str):
-    whole = b": hello\r\n\r\n" + event("status", {"name": text}) + b"data: a\r\ndata:b\r\n\r\n" + event("end", {})
-    edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    events = follow.Events()
-    found = [one for a, b in zip(edges, edges[1:], strict=False) for one in events.feed(whole[a:b])]
-    assert [one.kind for one in found] == ["status", "message", "end"]
-    assert json.loads(found[0].data) == {"name": text}
-    assert found[1].data == "a\nb"
-
-
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path):
     target = tmp_path / "report.pdf"
     target.write_bytes(b"old")
@@ -318,85 +259,3 @@ def test_a_name_that_leads_elsewhere_is_refused(name: str):
 def test_an_id_that_cannot_be_is_refused(request_id: str):
     with pytest.raises(ParameterError):
         talk.checked_id(request_id)
-
-
-def part(number: int, *chunks: bytes | ServiceError, status: str = "200") -> list[object]:
-    return [{"x-export-number": str(number), "status": status}, *chunks]
-
-
-def test_an_export_goes_on_where_it_broke_and_is_confirmed(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    script = Script([part(3, b"abc", LOST), part(3, b"cd", b"ef", status="206"), reply({})])
-    script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert [path.name for path in tmp_path.iterdir()] == ["training.tar"]
-    assert target.read_bytes() == b"abcdef"
-    assert [call.headers.get("Range") for call in script.calls] == [None, "bytes=2-", None]
-    assert script.asked[-1] == "POST /api/training/export/3/confirm"
-    assert json.loads(script.bodies[-1]) == {"sha256": digest(b"abcdef")}
-
-
-def test_an_export_goes_on_in_another_process(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    with pytest.raises(UnreachableError):
-        Script([part(3, b"abc", LOST)]).run(exporting.training_export(patience(0), target, on_progress=send.unheard))
-    assert not target.exists()
-    script = Script([part(3, b"cdef", status="206"), reply({})])
-    script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert target.read_bytes() == b"abcdef"
-
-
-def test_patience_begins_anew_with_everything_that_arrives(tmp_path: Path):
-    pieces = [part(3, b"ab", LOST), *(part(3, b"bb", LOST, status="206") for _ in range(5))]
-    script = Script([*pieces, part(3, b"b", status="206"), reply({})])
-    script.run(exporting.training_export(patience(1), tmp_path / "training.tar", on_progress=send.unheard))
-    assert (tmp_path / "training.tar").read_bytes() == b"abbbbbb"
-    assert script.pauses == [0.5] * 6
-
-
-def test_a_service_that_begins_anew_is_believed(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    script = Script([part(3, b"abc", LOST), part(3, b"abcdef"), reply({})])
-    script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert target.read_bytes() == b"abcdef"
-
-
-def test_a_lost_answer_to_the_confirmation_loses_no_image(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    script = Script([part(3, b"abc"), LOST])
-    with pytest.raises(UnreachableError):
-        script.run(exporting.training_export(patience(0), target, on_progress=send.unheard))
-    script = Script([refusal(410, "gone"), reply({})])
-    script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert target.read_bytes() == b"abc"
-    assert script.asked[-1] == "POST /api/training/export/3/confirm"
-
-
-def test_a_part_of_an_export_that_was_given_up_is_thrown_away(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    (tmp_path / ".training.tar.export-2.part").write_bytes(b"abc")
-    script = Script([part(3, b"z", status="206"), refusal(410, "gone"), part(3, b"xyz"), reply({})])
-    script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("training.tar", b"xyz")]
-
-
-def test_a_damaged_export_is_not_kept(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    script = Script([part(3, b"abc"), refusal(409, "conflict")])
-    with pytest.raises(TransferError):
-        script.run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_export_never_replaces_a_file(tmp_path: Path):
-    target = tmp_path / "training.tar"
-    target.write_bytes(b"old")
-    with pytest.raises(ParameterError):
-        Script([]).run(exporting.training_export(patience(), target, on_progress=send.unheard))
-    assert target.read_bytes() == b"old"
-
-
-def test_everything_handed_out_is_said(tmp_path: Path):
-    with pytest.raises(DeletedError):
-        Script([refusal(410, "gone")]).run(
-            exporting.training_export(patience(), tmp_path / "training.tar", on_progress=send.unheard)
-        )
