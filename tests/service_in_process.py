@@ -135,3 +135,9 @@ class Client:
 def local_client(made: Service, **headers: str) -> Client:
     """Call a service from the same machine."""
     return Client(made=made, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def submitted(client: Client, *pictures: bytes) -> str:
+    """Submit a request of these pictures."""
+    files = [("images", (f"{number}.png", content)) for number, content in enumerate(pictures)]
+    return str(client.post("/api/requests", files=files).json()["request_id"])

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from isletnet.errors import ParameterError
 from isletnet.storage.retention import confirm_clock
 from isletnet.storage.statistics import read_events
 from serve import files
@@ -85,6 +86,8 @@ def statistics_workbook(who: Who, deps: TheDeps, first: First = None, last: Last
 
 
 def _statistics(deps: Deps, first: date | None, last: date | None) -> Statistics:
+    if any(day is not None and not 2000 <= day.year < 3000 for day in (first, last)):
+        raise ParameterError("the days are between 2000 and 2999", subject="from" if first else "to")
     since, until = period(first, last, today=deps.now().astimezone(UTC).date())
     events = read_events(
         deps.store,

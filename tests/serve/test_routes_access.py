@@ -149,7 +149,8 @@ def test_statistics_are_told_as_json_and_as_a_workbook(made: Service, api: Clien
     assert len(api.get("/api/statistics?from=2026-11-01&to=2026-11-24").json()["days"]) == 24
     assert api.get("/api/statistics/access_statistics.xlsx").content.startswith(b"PK")
     assert api.get("/api/statistics?from=2026-11-24&to=2026-11-01").status_code == 422
-    assert api.get("/api/statistics?from=yesterday").status_code == 422
+    for query in ("from=yesterday", "from=0001-01-01", "to=0001-01-01", "to=9999-12-31"):
+        assert api.get(f"/api/statistics?{query}").status_code == 422
 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
