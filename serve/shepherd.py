@@ -60,7 +60,7 @@ class Shepherd:
         *,
         workers_n: int = 2,
         worker_cpus: float = 0.5,
-        worker_memory_mb: int = 4_000,
+        worker_memory_mb: int = 5_000,
         settings: Settings | None = None,
     ) -> None:
         chosen = settings or Settings()
