@@ -32,7 +32,7 @@ def request_ids(platform: tuple[Service, Server], drawn: Path) -> tuple[str, str
     made, server = platform
     pictures = sorted((drawn / "images").iterdir())
     with Client(server.url) as client:
-        ids = [client.submit([path], {"sample": {"sample_name": path.stem}}).id for path in pictures[4:6]]
+        ids = [client.submit([path], {"sample_name": path.stem}).id for path in pictures[4:6]]
     made.work()
     return ids[0], ids[1]
 
