@@ -1,0 +1,81 @@
+"""A full disk: new images are refused in plain words, nothing is there in part, and with space all goes on."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.faults.calls import PARAMETERS, Sender, picture
+from tests.faults.conftest import Platforms
+from tests.faults.platform import wait_for
+from tests.faults.table import Table
+
+pytestmark = pytest.mark.slow
+
+DISK_MB, PIECE_MB = 64, 8
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    assert mounted.returncode == 0, "this test makes a small disk (tmpfs), which takes the right to mount"
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+# The guard refuses before the disk is full; without its margin, the disk itself does.
+@pytest.mark.parametrize("limit", ["0.95", "1.0"])
+def test_a_full_disk_refuses_uploads_and_recovers(platforms: Platforms, small_disk: Path, limit: str, table: Table):
+    store = small_disk / "store"
+    platform = platforms.get(store=str(store), variables={"ISLETNET_SPACE_LIMIT_FRACTION": limit})
+    try:
+        with Sender(platform.url) as sender:
+            done = sender.submit([picture(1)], key="before")
+            assert sender.wait(done)["state"] == "done"
+            before = sender.fingerprint(done)
+            draft = httpx.post(f"{platform.url}/requests", json=dict(PARAMETERS), timeout=60).json()["request_id"]
+            answers = []
+            for number in range(DISK_MB // PIECE_MB + 2):
+                # Rubbish is stored as it comes; what it is turns out when it is analysed.
+                answers.append(
+                    httpx.put(
+                        f"{platform.url}/requests/{draft}/images/{number}?name=x.tif",
+                        content=bytes([number]) * (PIECE_MB << 20),
+                        timeout=60,
+                    )
+                )
+            refused = [answer for answer in answers if answer.status_code != 201]
+            codes = {(answer.status_code, answer.json()["error"]["code"]) for answer in refused}
+            parts = [path.name for path in (store / ".unfinished").glob("*")]
+            whole = sender.fingerprint(done) == before
+            free_at_last = httpx.delete(f"{platform.url}/requests/{draft}", timeout=60)
+            begun_s = time.monotonic()
+            after = sender.submit([picture(1)], key="after")
+            state = sender.wait(after)["state"]
+            back_s = time.monotonic() - begun_s
+            same = sender.fingerprint(after) == before
+            table.add(
+                f"disk of {DISK_MB} MB full, guard at {limit}",
+                "507, no parts, reads work, recovers",
+                f"{len(refused)} of {len(answers)} refused {codes}, {len(parts)} parts, "
+                f"reads {'work' if whole else 'fail'}, "
+                f"done again after {back_s:.1f} s",
+            )
+            assert refused
+            assert codes == {(507, "storage_full")}
+            assert parts == []
+            assert whole
+            assert free_at_last.status_code == 202
+            assert (state, same) == ("done", True)
+        wait_for(platform.is_ready, longest_s=30, what="it is ready")
+        platform.stop()
+        assert platform.verify().problems == ()
+    finally:
+        platforms.close()
