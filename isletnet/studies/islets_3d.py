@@ -35,8 +35,8 @@ MODEL_NOTE = (
 STACK_NOTE = (
     "Surfaces of the solids that were found in the slices of the stack; lengths in um, voxels in true proportion."
 )
-_SLICE_SIDE_PX = 480
-_TRIANGLES_N = 30_000
+_SLICE_SIDE_PX = 400
+_TRIANGLES_N = 20_000
 _DARK_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.8
 
 

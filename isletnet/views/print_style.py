@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Arguments = ParamSpec("Arguments")
@@ -92,6 +93,15 @@ def new_figure(*, height_mm: float, width_mm: float = ONE_COLUMN_MM) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_mm / _MM_PER_INCH, height_mm / _MM_PER_INCH), layout="constrained")
+
+
+def plain_numbers(axis: Axis, *, subdivisions: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Write 0.2, 20 and 2000 along a logarithmic axis instead of powers of ten (the axis is changed)."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=subdivisions, numticks=15))
+    axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.15g}".replace(",", "\u202f")))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def figure_files(figure: Figure) -> dict[FigureFormat, bytes]:

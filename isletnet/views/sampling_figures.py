@@ -17,12 +17,12 @@ from isletnet.views.print_style import (
     MARKERS,
     VERMILION,
     new_figure,
+    plain_numbers,
     printed,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 
@@ -71,8 +71,8 @@ def width_figure(widths: pd.DataFrame, *, wanted_half_width: float, level: float
                 textcoords="offset points",
                 color=COLOURS[number],
             )
-    _plain_numbers(axes.xaxis, subdivisions=(1,))
-    _plain_numbers(axes.yaxis)
+    plain_numbers(axes.xaxis, subdivisions=(1,))
+    plain_numbers(axes.yaxis)
     axes.set_xlabel("islets counted")
     axes.set_ylabel(f"half width of the {100 * level:g} % interval (%)")
     axes.legend(loc="upper right")
@@ -117,7 +117,7 @@ def coverage_figure(coverages: pd.DataFrame, *, level: float) -> Figure:
     axes.set_ylim(min(100 * level - 12, lowest - 2), 100.5)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right")
-    _plain_numbers(axes.xaxis)
+    plain_numbers(axes.xaxis)
     axes.set_xlabel("islets in a sample")
     axes.set_ylabel("intervals that hold the truth (%)")
     return figure
@@ -161,11 +161,3 @@ def replicate_figure(values: Sequence[float], samples: Sequence[str], *, label: 
     axes.set_xlabel(f"mean of the replicates: {label}")
     axes.set_ylabel("difference from the mean (%)")
     return figure
-
-
-def _plain_numbers(axis: Axis, *, subdivisions: tuple[int, ...] = (1, 2, 5)) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=subdivisions, numticks=15))
-    axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.15g}".replace(",", "\u202f")))
-    axis.set_minor_formatter(NullFormatter())

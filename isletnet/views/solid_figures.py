@@ -10,10 +10,16 @@ import numpy as np
 from isletnet.views.print_style import (
     BLUE,
     COLOURS,
+    GREEN,
     GREY,
     MARKERS,
+    ORANGE,
+    PURPLE,
+    SKY,
     TWO_COLUMNS_MM,
+    VERMILION,
     new_figure,
+    plain_numbers,
     printed,
 )
 from isletnet.views.volume_figures import METHOD_NAMES
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _COLUMNS_N = 4
+# Black and grey are lost on the dark ground of a stack.
+_ON_DARK = (SKY, ORANGE, GREEN, PURPLE, VERMILION)
 
 
 @printed
@@ -58,7 +66,7 @@ def slices_figure(
     for axes, picture, numbers, title in zip(grid, slices, labels, titles, strict=False):
         axes.imshow(picture, interpolation="nearest")
         for number in np.unique(numbers[numbers > 0]).tolist():
-            colour = COLOURS[(number - 1) % len(COLOURS)]
+            colour = _ON_DARK[(number - 1) % len(_ON_DARK)]
             axes.contour(numbers == number, [0.5], colors=colour, linewidths=1.0)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         axes.set_title(title, fontsize=7, fontweight="normal")
@@ -105,6 +113,8 @@ def estimates_figure(table: pd.DataFrame, *, methods: Sequence[str]) -> Figure:
             markeredgewidth=0.3,
             label=METHOD_NAMES.get(method, method),
         )
+    plain_numbers(axes.xaxis)
+    plain_numbers(axes.yaxis)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.set(xlabel="volume in space (IEQ)", ylabel="volume from the projection (IEQ)")
     axes.legend(loc="upper left")

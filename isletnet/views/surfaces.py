@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _OUTSIDE_LINK = re.compile(r"<link[^>]+href=[\"']https?://[^>]*>")
 _COLOURS = "cividis"
 _LARGEST_GROUND_PX = 640
+_SLICE_QUALITY = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,7 +88,7 @@ def stack_page(
     sources = []
     for one in slices:
         stream = io.BytesIO()
-        Image.fromarray(one).save(stream, "JPEG", quality=80)
+        Image.fromarray(one).save(stream, "JPEG", quality=_SLICE_QUALITY)
         sources.append(f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}")
     listed = ",".join(f'"{source}"' for source in sources)
     middle = len(sources) // 2
@@ -99,7 +100,7 @@ def stack_page(
     script = (
         f"<script>const slices=[{listed}];document.getElementById('place').addEventListener('input',event=>{{"
         "document.getElementById('slice').src=slices[event.target.value-1];"
-        "document.getElementById('number').value=event.target.value}})</script>"
+        "document.getElementById('number').value=event.target.value})</script>"
     )
     scene = _scene(solids, value_label, None, None)
     right = f'<iframe title="surfaces" srcdoc="{html.escape(scene)}"></iframe>'
@@ -117,12 +118,13 @@ def _scene(
     # Its decorated methods carry types that their callers cannot meet.
     plotter: Any = pv.Plotter(off_screen=True, window_size=[900, 700])
     plotter.set_background("white")
-    # Pictures count y downwards.
-    upright = np.array([1.0, -1.0, 1.0])
+    # Pictures count y downwards; the scale of the axis counts from the nearer edge.
+    upright, lift = np.array([1.0, -1.0, 1.0]), np.zeros(3)
+    lift[1] = ground_um[0] if ground_um else max(float(solid.vertices_um[:, 1].max()) for solid in solids)
     parts = []
     for solid in solids:
         faces: Any = solid.faces[:, ::-1]
-        part = pv.PolyData.from_regular_faces((solid.vertices_um * upright).astype(np.float32), faces)
+        part = pv.PolyData.from_regular_faces((solid.vertices_um * upright + lift).astype(np.float32), faces)
         part.point_data[value_label] = np.full(len(solid.vertices_um), solid.value, dtype=np.float32)
         parts.append(part)
     plotter.add_mesh(
@@ -137,7 +139,7 @@ def _scene(
         height_um, width_um = ground_um
         lowest = min(float(solid.vertices_um[:, 2].min()) for solid in solids)
         plane = pv.Plane(
-            center=(width_um / 2, -height_um / 2, lowest),
+            center=(width_um / 2, height_um / 2, lowest),
             direction=(0, 0, 1),
             i_size=width_um,
             j_size=height_um,

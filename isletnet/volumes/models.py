@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # About 25 bytes a triangle in a page.
-MOST_TRIANGLES_N = 30_000
+MOST_TRIANGLES_N = 20_000
 _LEAST_CELLS_ACROSS, _MOST_CELLS_ACROSS = 5, 40
 _TRIANGLES_PER_SQUARE_CELL = 9.0
+# A side of a voxel on the surface gives about so many triangles.
+_TRIANGLES_PER_SIDE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,31 +84,26 @@ def stack_surfaces(
     """
     step = 1
     if triangles_n is not None:
-        shell = np.count_nonzero(solids[:, 1:] != solids[:, :-1]) + np.count_nonzero(
-            solids[:, :, 1:] != solids[:, :, :-1]
-        )
-        step = max(1, int(np.ceil(np.sqrt(2.0 * shell / triangles_n))))
+        shell = sum(np.count_nonzero(np.diff(solids, axis=axis)) for axis in range(3))
+        step = max(1, int(np.ceil(np.sqrt(_TRIANGLES_PER_SIDE * shell / triangles_n))))
+    # Voxels taken together are about as high as wide.
+    steps = max(1, round(step * um_per_px / um_per_slice)), step, step
     placed = []
     for number, box in enumerate(ndimage.find_objects(solids), start=1):
         if box is None:
             continue
         mask = solids[box] == number
-        coarse = _taken_together(mask, step)
-        own_step = step if coarse.any() else 1
-        mesh = surface_of_voxels(
-            coarse if coarse.any() else mask, um_per_px=um_per_px * own_step, um_per_slice=um_per_slice
-        )
+        coarse = _taken_together(mask, steps)
+        own, sides = (coarse, steps) if coarse.any() else (mask, (1, 1, 1))
+        mesh = surface_of_voxels(own, um_per_px=um_per_px * sides[1], um_per_slice=um_per_slice * sides[0])
         corner = np.array([box[2].start * um_per_px, box[1].start * um_per_px, box[0].start * um_per_slice])
         placed.append(PlacedMesh(number=number, mesh=Mesh(vertices_um=mesh.vertices_um + corner, faces=mesh.faces)))
     return placed
 
 
-def _taken_together(mask: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
-    """Blocks of ``step`` x ``step`` pixels of each slice, true where at least half of one is."""
-    if step == 1:
-        return mask
-    slices, height, width = mask.shape
-    framed = np.pad(mask, ((0, 0), (0, -height % step), (0, -width % step)))
-    blocks = framed.reshape(slices, -(-height // step), step, -(-width // step), step)
-    half: NDArray[np.bool_] = blocks.mean(axis=(2, 4)) >= 0.5
+def _taken_together(mask: NDArray[np.bool_], steps: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Blocks of voxels, true where at least half of one is; what is missing at the end is empty."""
+    framed = np.pad(mask, [(0, -side % step) for side, step in zip(mask.shape, steps, strict=True)])
+    shape = [part for side, step in zip(framed.shape, steps, strict=True) for part in (side // step, step)]
+    half: NDArray[np.bool_] = framed.reshape(shape).mean(axis=(1, 3, 5)) >= 0.5
     return half
