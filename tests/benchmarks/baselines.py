@@ -1,7 +1,7 @@
 """What isletnet must beat: the best classic pipeline and a random forest on multiscale features.
 
-Both see the same light-corrected picture, so neither loses to a lamp. Both work at 4 um/px or finer, as they would in
-ImageJ and ilastik, and give class masks in the grid of the picture.
+Both see the same light-corrected picture, so neither loses to a lamp, and give class masks in its grid. The forest
+works at the pixel size of the network that it stands beside.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,6 @@ EXOCRINE_RISE = 0.035
 SEAM_UM = 12.0
 HALF_NECK_UM = 8.0
 
-FOREST_UM_PER_PX = 4.0
 SCALES_PX = (0.7, 1.6, 3.5, 7.0, 14.0)
 TREES_N = 60
 SAMPLES_PER_CLASS = 1500
@@ -103,10 +102,11 @@ class Forest:
     """A trained pixel classifier, in the manner of ilastik."""
 
     classifier: RandomForestClassifier
+    working_um_per_px: float
 
     def predict(self, pixels: Pixels, um_per_px: float) -> Classes:
         """Classify every pixel, at the working scale, and bring the classes back to the grid of the picture."""
-        small = _at_scale(pixels, um_per_px)
+        small = _at_scale(pixels, um_per_px, self.working_um_per_px)
         stack = pixel_features(small)
         probabilities = self.classifier.predict_proba(stack.reshape(-1, stack.shape[-1])).astype(np.float32)
         by_class = np.zeros((*small.shape[:2], 3), dtype=np.float32)
@@ -120,7 +120,13 @@ class Forest:
 
 
 def train_forest(
-    images: Sequence[Pixels], labels: Sequence[Classes], um_per_px: Sequence[float], *, seed: int = 0, jobs_n: int = 1
+    images: Sequence[Pixels],
+    labels: Sequence[Classes],
+    um_per_px: Sequence[float],
+    *,
+    working_um_per_px: float,
+    seed: int = 0,
+    jobs_n: int = 1,
 ) -> Forest:
     """Train a random forest on pixels sampled from every picture; each class weighs the area that it covers.
 
@@ -128,6 +134,8 @@ def train_forest(
     ----------
     images, labels, um_per_px
         Pictures, their class masks and pixel sizes.
+    working_um_per_px
+        Pixel size that it works at; finer pictures are made coarser.
     seed
         Seed of the sample and the trees.
     jobs_n
@@ -136,7 +144,7 @@ def train_forest(
     rng = np.random.default_rng(seed)
     inputs, targets, weights = [], [], []
     for pixels, mask, scale in zip(images, labels, um_per_px, strict=True):
-        small = _at_scale(pixels, scale)
+        small = _at_scale(pixels, scale, working_um_per_px)
         stack = pixel_features(small)
         wanted = np.asarray(Image.fromarray(mask).resize(small.shape[1::-1], Image.Resampling.NEAREST))
         for value in np.unique(wanted):
@@ -149,11 +157,11 @@ def train_forest(
             weights.append(np.full(count, rows.size / count / wanted.size))
     classifier = RandomForestClassifier(TREES_N, min_samples_leaf=3, n_jobs=jobs_n, random_state=seed)
     classifier.fit(np.concatenate(inputs), np.concatenate(targets), sample_weight=np.concatenate(weights))
-    return Forest(classifier=classifier)
+    return Forest(classifier=classifier, working_um_per_px=working_um_per_px)
 
 
-def _at_scale(pixels: Pixels, um_per_px: float) -> Pixels:
-    share = min(1.0, um_per_px / FOREST_UM_PER_PX)
+def _at_scale(pixels: Pixels, um_per_px: float, working_um_per_px: float) -> Pixels:
+    share = min(1.0, um_per_px / working_um_per_px)
     size = (max(1, round(pixels.shape[1] * share)), max(1, round(pixels.shape[0] * share)))
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
