@@ -4,15 +4,18 @@ PYTHON ?= python3.11
 REAL ?= ../shared/data/real
 # Where `make studies` works.
 STUDIES ?= runs/studies
+# For `make faults`: 1 takes hours instead of minutes. SEED decides what dies when.
+LONG ?=
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock studies train clean
+.PHONY: help demo up test check bench faults load bench-serve lock studies train clean
 
 help:  ## say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 # --no-deps: the lock is complete, so pip has nothing to resolve. --no-compile: modules are compiled when they are
 # first imported, which spares a minute on packages that most commands never touch.
@@ -26,6 +29,9 @@ $(READY): requirements.lock
 demo: $(READY)  ## analyse the bundled micrograph and say where the results are
 	$(BIN)/isletnet analyse samples --out demo --sample "Bundled sample" --overwrite
 
+up: $(READY)  ## start the service and its pages on this machine, until Ctrl-C
+	@$(BIN)/isletnet up
+
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --quiet
 
@@ -37,6 +43,15 @@ check: $(READY)  ## run the linters, the type check and the import contracts
 
 bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the classic ways
 	$(BIN)/python -m tests.benchmarks
+
+faults: $(READY)  ## kill, fill, cut off and overload a real platform; print what was promised and measured
+	FAULTS_LONG=$(LONG) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults -m "slow or not slow" --quiet
+
+load: $(READY)  ## send a real platform three times what it can do
+	$(BIN)/python -m tests.load --seed $(SEED)
+
+bench-serve: $(READY)  ## measure the service over HTTP against the library in one process
+	$(BIN)/python -m tests.benchmarks.serve
 
 # The micrographs are drawn once; a second run does only what changed.
 studies: $(READY)  ## make all figures and tables of a publication from 40 synthetic micrographs (minutes)

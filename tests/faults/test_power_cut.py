@@ -75,7 +75,9 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> list[Step]:
     )
     # The folder of the store, and the one that it was made in.
     found = list(steps_of((folder / "trace").read_text()))
-    return [step for step in found if step.name == "promise" or any(path.startswith(str(folder)) for path in step.paths)]
+    return [
+        step for step in found if step.name == "promise" or any(path.startswith(str(folder)) for path in step.paths)
+    ]
 
 
 def until(steps: list[Step], promise: str) -> list[Step]:
