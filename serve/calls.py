@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CLIENT_LEFT = 499
+# Asked every second or so by whoever watches over the service; the log is for what people and programs do.
+UNNOTED = "/api/health/"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -78,6 +80,8 @@ class Calls:
     def _note(self, scope: Scope, call_id: str, status: int, duration_s: float) -> None:
         route = scope.get("route")
         address = getattr(route, "path_format", None) or "unknown"
+        if address.startswith(UNNOTED):
+            return
         principal = scope["state"].get("principal")
         request_id = scope.get("path_params", {}).get("request_id", "")
         event = Event(

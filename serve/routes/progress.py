@@ -24,6 +24,13 @@ LONGEST_WAIT_S = 60
 PING_S = 15.0
 # Who asks for few of many gets what was found among so many, and where to go on.
 MOST_LOOKED_AT = 500
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["status", "end"]},
+        "data": {"type": "string", "description": "JSON: FullStatus with status, nothing with end."},
+    },
+}
 
 
 @router.get("/{request_id}")
@@ -46,7 +53,7 @@ async def status(
 @router.get(
     "/{request_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def events(request: Request, request_id: str, who: Who, deps: TheDeps) -> StreamingResponse:
     """Tell how far a request is at each change, as server-sent events ``status``; the last event is ``end``."""

@@ -223,6 +223,7 @@ def test_the_log_tells_calls_but_no_names_of_files_or_people(
     with caplog.at_level(logging.INFO, logger="isletnet.serve.access"):
         request_id = api.post("/api/requests", json={"mail_to": "ann@example.org"}).json()["request_id"]
         api.put(f"/api/requests/{request_id}/images/0?name=Novak.tif%0aforged", content=picture())
+        api.get("/api/health/live")
         api.get("/api/samples/Novak")
         api.get("/api/Novak%0a{}")
     lines = [json.loads(record.getMessage()) for record in caplog.records]

@@ -1,0 +1,84 @@
+"""What the ingress makes of deployments that break down."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from ray.exceptions import ActorDiedError, RayTaskError
+
+from isletnet.errors import ClockError
+from serve import ingress
+from serve.answers import wanted
+from serve.app import build
+from serve.refusals import BusyError
+from serve.work.tasks import Broken, CopyDone, CopyTask, NowDone, Refused
+
+TASK = CopyTask(request_id="0" * 32, number=0, version=0)
+
+
+class Handle:
+    """A handle of a deployment whose only method does what the test says."""
+
+    def __init__(self, do: Callable[..., Any]) -> None:
+        self._do = do
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def remote(self, *arguments: Any) -> Any:
+        return self._do(*arguments)
+
+
+def raising(error: Exception) -> Handle:
+    async def fail(*arguments: Any) -> None:
+        raise error
+
+    return Handle(fail)
+
+
+def test_a_lost_task_is_to_be_sent_again():
+    answer = asyncio.run(ingress._ask(raising(ActorDiedError()), TASK))
+    with pytest.raises(BusyError, match="try again") as caught:
+        wanted(answer, NowDone)
+    assert int(caught.value.headers["Retry-After"]) >= 1
+
+
+def test_an_answer_comes_through_as_it_is():
+    async def answer(task: CopyTask) -> CopyDone:
+        return CopyDone()
+
+    assert asyncio.run(ingress._ask(Handle(answer), TASK)) == CopyDone()
+
+
+def test_what_the_pruner_refuses_keeps_its_words():
+    wrapped = RayTaskError("prune", "a trace", ClockError("the clock jumped")).as_instanceof_cause()
+    with pytest.raises(ClockError, match="the clock jumped") as caught:
+        asyncio.run(ingress._prune(raising(wrapped), False, "ada"))
+    assert type(caught.value) is ClockError
+    with pytest.raises(BusyError):
+        asyncio.run(ingress._prune(raising(ActorDiedError()), False, "ada"))
+
+
+def test_a_nudge_never_fails():
+    def fail(*arguments: Any) -> None:
+        raise ActorDiedError
+
+    ingress._nudge(Handle(fail))
+
+
+def test_a_layout_that_cannot_be_is_refused():
+    for arguments in ({"workers_n": 0}, {"worker_n": 2}):
+        with pytest.raises(ValidationError):
+            build(arguments)
+    assert build({"workers_n": 3}) is not None
+
+
+def test_a_refusal_keeps_code_and_subject():
+    with pytest.raises(Exception, match="broken") as caught:
+        wanted(Refused(code="image_damaged", message="it is broken", subject="a.png"), NowDone)
+    assert (caught.value.code, caught.value.subject) == ("image_damaged", "a.png")
+    with pytest.raises(Exception, match="in its log") as fault:
+        wanted(Broken(code="unexpected", message="it is in its log"), NowDone)
+    assert fault.value.code == "unexpected"
