@@ -1,0 +1,124 @@
+"""The study of islets in space: pages that stand alone, and a stack whose volumes are known."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from notebooks import made, run_cells
+
+from isletnet.errors import ParameterError
+from isletnet.studies import islets_3d as space
+from isletnet.synthetic.stack import make_stack
+from isletnet.volumes.labels_file import labels_ome_tiff
+from isletnet.volumes.models import modelled_islets, stack_surfaces
+from isletnet.volumes.stacks import read_stack
+
+# What a page would load; links that a person may follow load nothing.
+LOADED = re.compile(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=[\"']?(?:https?:)?//", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def folder(results: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home: Path = tmp_path_factory.mktemp("space")
+    values = {"results": str(results), "pictures": str(drawn / "images"), "most_pictures": 1, "seed": 3}
+    run_cells("islets_3d", values, home)
+    return home
+
+
+def test_everything_is_made(folder: Path) -> None:
+    products = made(folder)
+    assert products["figures"] == {"slices", "estimates", "shapes"}
+    assert products["tables"] == {"pages", "solids", "estimates"}
+    (page,) = products["files"] - {"stack.html", "solids.stl", "solids.obj", "labels.ome.tif"}
+    assert re.fullmatch(r"synthetic-\d+\.html", page)
+
+
+def test_pages_stand_alone(folder: Path) -> None:
+    for page in (folder / "files").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not LOADED.search(text)
+        assert len(text) < 4_000_000
+    model = next((folder / "files").glob("synthetic-*.html")).read_text(encoding="utf-8")
+    assert "A model, not a measurement" in model
+    assert 'type="range"' in (folder / "files" / "stack.html").read_text(encoding="utf-8")
+
+
+def test_volumes_of_the_stack_are_the_known_ones(folder: Path) -> None:
+    grown = make_stack(3)
+    table = pd.read_csv(folder / "tables" / "solids.csv")
+    large = np.sort(grown.volumes_um3[grown.volumes_um3 > 5e5])
+    found = np.sort(table["true_volume_um3"].to_numpy())[-len(large) :]
+    np.testing.assert_allclose(found, large, rtol=0.05)
+
+
+def test_labels_read_back(folder: Path) -> None:
+    stack = read_stack((folder / "files" / "labels.ome.tif").read_bytes(), name="labels")
+    assert (stack.um_per_px, stack.um_per_slice) == (3.0, 6.0)
+    table = pd.read_csv(folder / "tables" / "solids.csv")
+    counted = np.bincount(stack.samples.ravel())[1:] * 3.0 * 3.0 * 6.0
+    np.testing.assert_allclose(counted, table["true_volume_um3"])
+
+
+def test_labels_of_many_solids_and_the_same_bytes() -> None:
+    labels = np.arange(2 * 300 * 300, dtype=np.int32).reshape(2, 300, 300)
+    data = labels_ome_tiff(labels, um_per_px=1.5, um_per_slice=3.0)
+    assert data == labels_ome_tiff(labels, um_per_px=1.5, um_per_slice=3.0)
+    np.testing.assert_array_equal(tifffile.imread(BytesIO(data)), labels)
+
+
+@pytest.mark.parametrize("kind", ["intensity", "labels"])
+def test_a_stack_from_a_file(kind: space.StackKind, tmp_path: Path) -> None:
+    grown = make_stack(5, islets_n=3)
+    samples = grown.samples if kind == "intensity" else grown.labels.astype(np.uint8)
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, samples)
+    found = space.find_solids(
+        path, kind=kind, um_per_px=3.0, um_per_slice=6.0, network="islet-unet", smallest_um=20.0, seed=0
+    )
+    np.testing.assert_allclose(np.sort(found.table["true_volume_um3"]), np.sort(grown.volumes_um3), rtol=0.1)
+    shown = space.shown_slices(found, space.slice_places(found, 4))
+    assert all(one.dtype == np.uint8 and one.shape == (*samples.shape[1:], 3) for one in shown)
+
+
+def test_models_rest_on_the_ground_at_their_place() -> None:
+    islets = np.zeros((200, 300), dtype=np.int32)
+    y, x = np.mgrid[:200, :300]
+    islets[(y - 60) ** 2 + (x - 80) ** 2 <= 40**2] = 1
+    islets[(y - 150) ** 2 + (x - 250) ** 2 <= 15**2] = 3
+    placed = modelled_islets(islets, um_per_px=2.0)
+    assert [one.number for one in placed] == [1, 3]
+    for one, (radius_px, cx, cy) in zip(placed, ((40, 80, 60), (15, 250, 150)), strict=True):
+        vertices = one.mesh.vertices_um
+        assert vertices[:, 2].min() == pytest.approx(0)
+        assert vertices[:, 2].max() == pytest.approx(4 * radius_px, rel=0.08)
+        middle = (vertices.min(axis=0) + vertices.max(axis=0))[:2] / 2
+        np.testing.assert_allclose(middle, [2 * cx + 1, 2 * cy + 1], atol=5)
+
+
+def test_fewer_triangles_keep_place_and_volume() -> None:
+    grown = make_stack(5, islets_n=3)
+    fine = stack_surfaces(grown.labels, um_per_px=3.0, um_per_slice=6.0)
+    coarse = stack_surfaces(grown.labels, um_per_px=3.0, um_per_slice=6.0, triangles_n=3000)
+    assert sum(len(one.mesh.faces) for one in coarse) < 4500 < sum(len(one.mesh.faces) for one in fine)
+    for one, other, true_um3 in zip(fine, coarse, grown.volumes_um3, strict=True):
+        assert one.mesh.volume_um3 == pytest.approx(true_um3, rel=0.05)
+        assert other.mesh.volume_um3 == pytest.approx(true_um3, rel=0.25)
+        np.testing.assert_allclose(one.mesh.vertices_um.mean(0), other.mesh.vertices_um.mean(0), atol=20)
+
+
+def test_pictures_without_calibration_are_refused(results: Path) -> None:
+    from dataclasses import replace
+
+    from isletnet.schemas import Calibration
+    from isletnet.studies.sources import read_results
+
+    image = read_results(results).images[0]
+    blind = replace(image, record=replace(image.record, calibration=Calibration(um_per_px=None, source="guess")))
+    with pytest.raises(ParameterError, match="no pixel size"):
+        space.model_page(blind, None)
