@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -189,12 +190,17 @@ def monthly(followed: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def warning_table(followed: pd.DataFrame) -> pd.DataFrame:
     """Count warnings by month: ``month``, ``code``, ``images_n`` with it, ``share`` of the month's images."""
-    split = followed.assign(month=followed["date"].str.slice(0, 7), code=followed["warnings"].str.split())
-    whole = split.groupby("month").size()
-    found = split.explode("code").dropna(subset="code").groupby(["month", "code"], sort=True).size()
-    table = found.rename("images_n").reset_index()
-    table["share"] = table["images_n"] / table["month"].map(whole)
-    return table
+    months = followed["date"].str.slice(0, 7)
+    whole, found = (
+        Counter(months),
+        Counter(
+            (month, code)
+            for month, told in zip(months, followed["warnings"], strict=True)
+            for code in set(told.split())
+        ),
+    )
+    rows = [(month, code, count, count / whole[month]) for (month, code), count in sorted(found.items())]
+    return pd.DataFrame(rows, columns=["month", "code", "images_n", "share"])
 
 
 def _day(text: str) -> date | None:
