@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from conftest import run_here
 from PIL import Image
 
 from isletnet.errors import ParameterError
 from isletnet.exports.folder import read_labelled
 from isletnet.studies.codebook import codebook
 from isletnet.studies.dataset import coded_images, image_table, islet_table, picture_files
-from isletnet.studies.declaration import checked, find_study
 from isletnet.studies.measurements import donors_of
 from isletnet.studies.pseudonyms import Pseudonyms, read_pseudonyms
-from isletnet.studies.runner import run_study
 from isletnet.studies.sources import read_results
 
 KEY = b"a key of more than sixteen bytes"
@@ -27,10 +26,7 @@ KEY = b"a key of more than sixteen bytes"
 def run_folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home: Path = tmp_path_factory.mktemp("dataset")
     (home / "key").write_bytes(KEY)
-    study = find_study("dataset")
-    run = run_study(study, checked(study, {"results": str(results), "pseudonym_key": str(home / "key")}), home / "run")
-    assert run.failure is None
-    return run.folder
+    return run_here("dataset", {"results": str(results), "pseudonym_key": str(home / "key")}, home / "run")
 
 
 def test_the_tables_are_those_of_the_results_under_codes(run_folder: Path, results: Path) -> None:

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from colour_network import write_colour_network
+from conftest import run_here
 from PIL import Image
 
 from isletnet.errors import ParameterError
 from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, ISLET
-from isletnet.studies.declaration import checked, find_study
 from isletnet.studies.network_card import TruePicture, real_pictures, score, synthetic_pictures
-from isletnet.studies.runner import run_study
 
 RED, YELLOW, TAN = (210, 40, 10), (195, 190, 5), (200, 165, 20)
 
@@ -94,7 +93,6 @@ def test_scenes_are_those_of_the_evaluation_seeds() -> None:
 
 
 def test_the_study_runs(colour: str, tmp_path: Path) -> None:
-    study = find_study("network_card")
     given = {
         "network": colour,
         "scenes": 2,
@@ -102,13 +100,12 @@ def test_the_study_runs(colour: str, tmp_path: Path) -> None:
         "height_px": 256,
         "real": str(write_real(tmp_path / "real", drawn_picture())),
     }
-    run = run_study(study, checked(study, given), tmp_path / "run")
-    assert run.failure is None
-    pictures = pd.read_csv(run.folder / "tables" / "pictures.csv")
+    folder = run_here("network_card", given, tmp_path / "run")
+    pictures = pd.read_csv(folder / "tables" / "pictures.csv")
     assert pictures["picture"].tolist() == ["synthetic-900000", "synthetic-900001", "drawn"]
     assert not pictures["seen_in_training"].any()
-    card = pd.read_csv(run.folder / "tables" / "card.csv").set_index("entry")["value"]
+    card = pd.read_csv(folder / "tables" / "card.csv").set_index("entry")["value"]
     assert card["working_um_per_px"] == "4.0"
     assert not any(entry.startswith("files") for entry in card.index)
-    stems = {path.stem for path in (run.folder / "figures").iterdir()}
+    stems = {path.stem for path in (folder / "figures").iterdir()}
     assert {"islet_dice", "islets_real", "islets_synthetic"} <= stems

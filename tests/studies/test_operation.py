@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_here
 
 from isletnet.errors import ParameterError
 from isletnet.storage.statistics import Event
-from isletnet.studies.declaration import checked, find_study
 from isletnet.studies.operation import (
     FOLLOWED,
     followed_table,
@@ -22,7 +22,6 @@ from isletnet.studies.operation import (
     trend_table,
     warning_table,
 )
-from isletnet.studies.runner import run_study
 from isletnet.studies.sources import read_results
 from serve.statistics_tables import aggregate, to_json
 
@@ -66,22 +65,19 @@ def dates_file(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_study_runs_from_a_file_and_a_folder(
     statistics_file: Path, dates_file: Path, results: Path, tmp_path: Path
 ) -> None:
-    study = find_study("operation")
     given = {"statistics": str(statistics_file), "results": str(results), "dates": str(dates_file)}
-    run = run_study(study, checked(study, given), tmp_path / "run")
-    assert run.failure is None
-    months = pd.read_csv(run.folder / "tables" / "months.csv").set_index("month")
+    folder = run_here("operation", given, tmp_path / "run")
+    months = pd.read_csv(folder / "tables" / "months.csv").set_index("month")
     assert months["requests_n"].to_dict() == {"2026-03": 6, "2026-04": 9}
     assert months["failed_share"].to_dict() == {"2026-03": 0.0, "2026-04": pytest.approx(1 / 9)}
     assert months["working_s_p50"].to_dict() == {"2026-03": 11.0, "2026-04": 11.0}
-    people = (run.folder / "tables" / "people.csv").read_text()
+    people = (folder / "tables" / "people.csv").read_text()
     assert "person 1" in people
     assert "Jana" not in people
-    stems = {path.stem for path in (run.folder / "figures").iterdir()}
+    stems = {path.stem for path in (folder / "figures").iterdir()}
     assert stems == {"activity", "working_time", "waiting_time", "drift"}
-    noted = json.loads((run.folder / "inputs.json").read_text())
-    assert set(noted["given"]) == {"statistics", "results", "dates"}
-    assert "statistics/days" in noted["read"]
+    noted = json.loads((folder / "inputs.json").read_text())
+    assert {"statistics/days", "synthetic-000003/islets.csv"} <= set(noted["read"])
 
 
 def test_statistics_of_another_kind_or_day_are_refused(statistics_file: Path, tmp_path: Path) -> None:
