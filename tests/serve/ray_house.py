@@ -83,18 +83,17 @@ def ray_house(folder: Path, **shepherd: Any) -> Iterator[RayHouse]:
     settings = Settings(store=str(folder))
     # Sockets of Ray need a short path.
     scratch = Path(tempfile.mkdtemp(prefix="ray-work-", dir="/tmp"))
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=OBJECTS_BYTES,
-        _temp_dir=str(scratch),
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
     try:
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=OBJECTS_BYTES,
+            _temp_dir=str(scratch),
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
         serve.start(proxy_location="Disabled")
-        # Values that are not settings would be told to Ray by their own names.
         application = Shepherd.bind(Segmenter.bind(settings), settings=settings, **shepherd)
         handle = serve.run(application, name="isletnet", route_prefix=None)
         house = RayHouse(
@@ -106,7 +105,9 @@ def ray_house(folder: Path, **shepherd: Any) -> Iterator[RayHouse]:
         wait_until(lambda: len(house.workers()) == shepherd.get("workers_n", 2), START_LIMIT_S)
         yield house
     finally:
-        serve.shutdown()
+        # Without a Ray that runs, this would start another.
+        if ray.is_initialized():
+            serve.shutdown()
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
 
