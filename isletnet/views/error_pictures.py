@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-# Bright blue and orange stand out on yellow, white and dark pictures.
-TRUTH_RGB, FOUND_RGB = "#00B4FF", "#FF6A00"
+# Both lines are cased in black, so that they stand out on yellow, red, white and dark pictures alike.
+TRUTH_RGB, FOUND_RGB = "#33D6FF", "#FFFFFF"
 _GALLERY_COLUMNS_N = 4
 
 
@@ -71,7 +71,7 @@ def distance_map(pixels: NDArray[np.uint8], distances_um: NDArray[np.float64], *
 
 @printed
 def gallery(crops: Sequence[Crop]) -> Figure:
-    """Draw pieces of pictures with found outlines (orange) and those of the reference (blue, dashed).
+    """Draw pieces of pictures with found outlines (white) and those of the reference (blue, dashed).
 
     Parameters
     ----------
@@ -83,6 +83,10 @@ def gallery(crops: Sequence[Crop]) -> Figure:
     matplotlib.figure.Figure
         Two columns wide, four pieces a row.
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    casing = [withStroke(linewidth=2.0, foreground="black")]
     rows_n = -(-max(len(crops), 1) // _GALLERY_COLUMNS_N)
     figure = new_figure(width_mm=TWO_COLUMNS_MM, height_mm=10 + 50 * rows_n)
     grid = figure.subplots(rows_n, _GALLERY_COLUMNS_N, squeeze=False).ravel()
@@ -90,24 +94,18 @@ def gallery(crops: Sequence[Crop]) -> Figure:
         axes.set_axis_off()
     for axes, crop in zip(grid, crops, strict=False):
         axes.imshow(crop.pixels, interpolation="nearest")
-        for mask, colour, style in ((crop.truth, TRUTH_RGB, "--"), (crop.found, FOUND_RGB, "-")):
+        frame = (-1.5, crop.found.shape[1] + 0.5, -1.5, crop.found.shape[0] + 0.5)
+        for mask, colour, style in ((crop.found, FOUND_RGB, "-"), (crop.truth, TRUTH_RGB, "--")):
             if mask.any():
-                axes.contour(
-                    np.pad(mask, 1),
-                    [0.5],
-                    colors=colour,
-                    linestyles=style,
-                    linewidths=1.1,
-                    origin=None,
-                    extent=(-1.5, mask.shape[1] + 0.5, -1.5, mask.shape[0] + 0.5),
+                lines = axes.contour(
+                    np.pad(mask, 1), [0.5], colors=colour, linestyles=style, linewidths=1.0, extent=frame
                 )
+                lines.set_path_effects(casing)
         axes.set(xlim=(-0.5, crop.pixels.shape[1] - 0.5), ylim=(crop.pixels.shape[0] - 0.5, -0.5))
         axes.set_title(crop.title, fontsize=7, fontweight="normal")
-    from matplotlib.lines import Line2D
-
     signs = [
-        Line2D([], [], color=TRUTH_RGB, linestyle="--", label="reference"),
-        Line2D([], [], color=FOUND_RGB, label="found"),
+        Line2D([], [], color=TRUTH_RGB, linestyle="--", path_effects=casing, label="reference"),
+        Line2D([], [], color=FOUND_RGB, path_effects=casing, label="found"),
     ]
     figure.legend(handles=signs, loc="outside lower center", ncols=2)
     return figure
