@@ -16,7 +16,6 @@ from isletnet.analysis.measure import measure
 from isletnet.exports.folder import write_image
 from isletnet.outputs import write_scenes
 from isletnet.schemas import ISLET, LabelledIslets, Segmentation
-from isletnet.studies.declaration import checked, find_study
 from isletnet.synthetic.scene import Scene, make_scene
 
 # Scenes of these seeds hold some islets.
@@ -94,20 +93,3 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) 
     pause = threading.Event()
     if not any(condition() or pause.wait(0.05) for _ in range(int(seconds / 0.05))):
         raise AssertionError(f"{what} did not come within {seconds:g} s")
-
-
-def run_here(name: str, given: dict[str, object], folder: Path) -> Path:
-    """Run the cells of a study in this process, without the seconds that a kernel takes to start.
-
-    The way through a process and a kernel of its own is the same for every study, and `test_runner` and
-    `test_correlations` go it.
-    """
-    study = find_study(name)
-    values: dict[str, object] = {**checked(study, given), "out": str(folder)}
-    cells = [cell for cell in nbformat.read(study.notebook, as_version=4).cells if cell.cell_type == "code"]
-    names: dict[str, object] = {"display": lambda shown: None}
-    exec(cells[0].source, names)
-    names |= values
-    for number, cell in enumerate(cells[1:], start=2):
-        exec(compile(cell.source, f"{name}, code cell {number}", "exec"), names)
-    return folder

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from conftest import run_here
 from PIL import Image
 
 from isletnet.errors import ParameterError
@@ -18,6 +17,7 @@ from isletnet.studies.dataset import coded_images, image_table, islet_table, pic
 from isletnet.studies.measurements import donors_of
 from isletnet.studies.pseudonyms import Pseudonyms, read_pseudonyms
 from isletnet.studies.sources import read_results
+from notebooks import run_cells
 
 KEY = b"a key of more than sixteen bytes"
 
@@ -26,7 +26,8 @@ KEY = b"a key of more than sixteen bytes"
 def run_folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home: Path = tmp_path_factory.mktemp("dataset")
     (home / "key").write_bytes(KEY)
-    return run_here("dataset", {"results": str(results), "pseudonym_key": str(home / "key")}, home / "run")
+    run_cells("dataset", {"results": str(results), "pseudonym_key": str(home / "key")}, home / "run")
+    return home / "run"
 
 
 def test_the_tables_are_those_of_the_results_under_codes(run_folder: Path, results: Path) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from colour_network import write_colour_network
-from conftest import run_here
 from PIL import Image
 
 from isletnet.errors import ParameterError
 from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, ISLET
 from isletnet.studies.network_card import TruePicture, real_pictures, score, synthetic_pictures
+from notebooks import run_cells
 
 RED, YELLOW, TAN = (210, 40, 10), (195, 190, 5), (200, 165, 20)
 
@@ -100,7 +100,8 @@ def test_the_study_runs(colour: str, tmp_path: Path) -> None:
         "height_px": 256,
         "real": str(write_real(tmp_path / "real", drawn_picture())),
     }
-    folder = run_here("network_card", given, tmp_path / "run")
+    folder = tmp_path / "run"
+    run_cells("network_card", given, folder)
     pictures = pd.read_csv(folder / "tables" / "pictures.csv")
     assert pictures["picture"].tolist() == ["synthetic-900000", "synthetic-900001", "drawn"]
     assert not pictures["seen_in_training"].any()

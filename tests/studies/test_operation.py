@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_here
 
 from isletnet.errors import ParameterError
 from isletnet.storage.statistics import Event
@@ -23,6 +22,7 @@ from isletnet.studies.operation import (
     warning_table,
 )
 from isletnet.studies.sources import read_results
+from notebooks import run_cells
 from serve.statistics_tables import aggregate, to_json
 
 FIRST, LAST = date(2026, 3, 30), date(2026, 4, 3)
@@ -66,7 +66,8 @@ def test_the_study_runs_from_a_file_and_a_folder(
     statistics_file: Path, dates_file: Path, results: Path, tmp_path: Path
 ) -> None:
     given = {"statistics": str(statistics_file), "results": str(results), "dates": str(dates_file)}
-    folder = run_here("operation", given, tmp_path / "run")
+    folder = tmp_path / "run"
+    run_cells("operation", given, folder)
     months = pd.read_csv(folder / "tables" / "months.csv").set_index("month")
     assert months["requests_n"].to_dict() == {"2026-03": 6, "2026-04": 9}
     assert months["failed_share"].to_dict() == {"2026-03": 0.0, "2026-04": pytest.approx(1 / 9)}
