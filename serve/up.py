@@ -168,7 +168,8 @@ def make_commands(settings: Settings, folder: Path, config: Path) -> Commands:
     port = _free_port()
     deploy = [sys.executable, "-m", "serve.deploy", "--address", f"127.0.0.1:{port}"]
     head = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
+        *(sys.executable, "-m", "serve.head", "--head", "--block", "--disable-usage-stats"),
+        *("--no-monitor", "--include-log-monitor", "false"),
         *("--node-ip-address", "127.0.0.1", "--port", str(port), "--include-dashboard", "false"),
         *("--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", "0"),
         *("--temp-dir", str(rays), "--object-spilling-directory", str(rays)),

@@ -72,6 +72,8 @@ def test_each_life_has_a_new_token_and_no_dashboard(tmp_path: Path):
     assert {len(token) for token in tokens} == {64}
     assert len(tokens) == 2
     assert head[head.index("--include-dashboard") + 1] == "false"
+    # Not `ray start` itself, which opens a door for remote programs.
+    assert head[1:3] == ["-m", "serve.head"]
     assert head[head.index("--node-ip-address") + 1] == "127.0.0.1"
 
 

@@ -1,0 +1,21 @@
+"""Ray's own `ray start` without what this service does not need and nobody shall reach: a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def main(arguments: list[str]) -> None:
+    """Run `ray start` with these arguments; does not return."""
+    from ray.scripts import scripts
+
+    # `ray start` opens a door for remote programs wherever their packages are installed, on the address that others
+    # reach, and knows no other way to leave it closed.
+    scripts.get_ray_client_dependency_error = lambda: "not wanted here"
+    command: Any = scripts.cli
+    command(["start", *arguments])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
