@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from isletnet.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -57,14 +59,22 @@ def test_every_make_target_that_is_named_exists():
 
 
 def test_every_setting_is_told_with_its_default():
-    rows = dict(re.findall(r"^\| `(ISLETNET_\w+)` \| `([^`]*)` \| \w", README, flags=re.MULTILINE))
-    assert rows == {f"ISLETNET_{name}".upper(): str(field.default) for name, field in Settings.model_fields.items()}
+    told = re.findall(r"^\| `(ISLETNET_\w+)` \| (?:`([^`]*)`|none) \| (.+) \|$", SETTINGS, flags=re.MULTILINE)
+    assert told == [
+        (f"ISLETNET_{name}".upper(), _plain(field.default), field.description)
+        for name, field in Settings.model_fields.items()
+    ]
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def _plain(default: object) -> str:
+    return default.get_secret_value() if isinstance(default, SecretStr) else str(default)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/service.md"])
 def test_links_lead_somewhere(document: str):
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text(encoding="utf-8"))
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    path = ROOT / document
+    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 def test_what_matters_is_on_the_first_screen():
