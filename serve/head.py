@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
 
 def main(arguments: list[str]) -> None:
     """Run `ray start` with these arguments; does not return."""
-    from ray.scripts import scripts
-
+    scripts: Any = importlib.import_module("ray.scripts.scripts")
     # `ray start` opens a door for remote programs wherever their packages are installed, on the address that others
     # reach, and knows no other way to leave it closed.
-    scripts.get_ray_client_dependency_error = lambda: "not wanted here"
-    command: Any = scripts.cli
-    command(["start", *arguments])
+    scripts.get_ray_client_dependency_error = lambda: ImportError("not wanted here")
+    scripts.cli(["start", *arguments])
 
 
 if __name__ == "__main__":
