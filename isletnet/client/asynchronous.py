@@ -24,9 +24,14 @@ class AsyncClient:
     """`Client` with methods to ``await``: same arguments, same answers, same errors."""
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", key: str | None = None, *, patience_s: float = PATIENCE_S
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._transport = AsyncTransport(url, key)
+        self._transport = AsyncTransport(url, key, headers)
         self._patience = Patience(patience_s)
 
     async def analyse(
@@ -72,6 +77,10 @@ class AsyncClient:
     async def networks(self) -> tuple[Mapping[str, Any], ...]:
         """As `Client.networks`."""
         return await self._transport.run(talk.networks(self._patience))
+
+    async def session(self) -> Mapping[str, Any]:
+        """As `Client.session`."""
+        return await self._transport.run(talk.plain(self._patience, "/api/session"))
 
     async def status(self) -> Mapping[str, Any]:
         """As `Client.status`."""
@@ -137,7 +146,7 @@ class AsyncRequest:
         return await self._transport.run(flow)
 
     async def correct(
-        self, image: int, labels: Labels, *, kind: Literal["classes", "islets"] = "classes", note: str = ""
+        self, image: int, labels: Labels, *, kind: Literal["classes", "islets", "regions"] = "classes", note: str = ""
     ) -> records.Corrected:
         """As `Request.correct`."""
         return await self._transport.run(talk.correct(self._patience, self.id, image, labels, kind, note))

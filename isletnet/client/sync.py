@@ -35,12 +35,19 @@ class Client:
         The key that the service's administrator gave; none is needed on the same machine while it has no keys.
     patience_s
         How long to pause in all for one thing before giving up, in seconds.
+    headers
+        Sent with every call; for programs that stand behind a proxy which signs people in.
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", key: str | None = None, *, patience_s: float = PATIENCE_S
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._transport = SyncTransport(url, key)
+        self._transport = SyncTransport(url, key, headers)
         self._patience = Patience(patience_s)
 
     def analyse(
@@ -112,6 +119,10 @@ class Client:
     def networks(self) -> tuple[Mapping[str, Any], ...]:
         """Ask for the networks that answer, with their figures."""
         return self._transport.run(talk.networks(self._patience))
+
+    def session(self) -> Mapping[str, Any]:
+        """Ask who this is to the service: ``name``, ``scopes``, and ``csrf`` for those that a proxy signed in."""
+        return self._transport.run(talk.plain(self._patience, "/api/session"))
 
     def status(self) -> Mapping[str, Any]:
         """Ask how the service's parts are; for administrators, or on its own machine."""
@@ -197,7 +208,7 @@ class Request:
         return self._transport.run(flow)
 
     def correct(
-        self, image: int, labels: Labels, *, kind: Literal["classes", "islets"] = "classes", note: str = ""
+        self, image: int, labels: Labels, *, kind: Literal["classes", "islets", "regions"] = "classes", note: str = ""
     ) -> records.Corrected:
         """Replace what the network found in an image by what a person sees; both versions stay.
 
@@ -209,6 +220,7 @@ class Request:
             An array (height, width) of the image's size, or a TIFF or PNG of it as path or bytes.
         kind
             ``classes``: 0 background, 1 islet, 2 exocrine. ``islets``: the number of the islet of each pixel.
+            ``regions``: 0 background, 1 exocrine, from 2 on the number of the islet.
         note
             Why, for the history.
         """

@@ -97,7 +97,12 @@ def download(
 
 
 def correct(
-    patience: Patience, request_id: str, image: int, labels: Labels, kind: Literal["classes", "islets"], note: str
+    patience: Patience,
+    request_id: str,
+    image: int,
+    labels: Labels,
+    kind: Literal["classes", "islets", "regions"],
+    note: str,
 ) -> Flow[records.Corrected]:
     """Send corrected labels; the service takes the same labels twice in a row as one version."""
     content: Source = yield Work(lambda: label_file(labels))

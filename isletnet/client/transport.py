@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -19,7 +19,7 @@ CONNECT_S = 10.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def settings(url: str, key: str | None) -> dict[str, Any]:
+def settings(url: str, key: str | None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Make the arguments of either httpx client.
 
     Raises
@@ -37,7 +37,7 @@ def settings(url: str, key: str | None) -> dict[str, Any]:
         raise ParameterError("expected a key as the service made it: letters, digits and signs, without spaces")
     return {
         "base_url": base,
-        "headers": {"Authorization": f"Bearer {key}"} if key else {},
+        "headers": {**(headers or {}), **({"Authorization": f"Bearer {key}"} if key else {})},
         # A proxy of the house has no way to this very machine.
         "trust_env": base.host not in LOOPBACK,
         "follow_redirects": False,
@@ -49,8 +49,8 @@ def settings(url: str, key: str | None) -> dict[str, Any]:
 class SyncTransport:
     """Runs flows on the caller's thread."""
 
-    def __init__(self, url: str, key: str | None) -> None:
-        self._http = httpx.Client(**settings(url, key))
+    def __init__(self, url: str, key: str | None, headers: Mapping[str, str] | None = None) -> None:
+        self._http = httpx.Client(**settings(url, key, headers))
 
     def run(self, flow: Flow[Value]) -> Value:
         """Run a flow to its end."""
@@ -96,8 +96,8 @@ class SyncTransport:
 class AsyncTransport:
     """Runs flows on the event loop, and their work on files beside it."""
 
-    def __init__(self, url: str, key: str | None) -> None:
-        self._http = httpx.AsyncClient(**settings(url, key))
+    def __init__(self, url: str, key: str | None, headers: Mapping[str, str] | None = None) -> None:
+        self._http = httpx.AsyncClient(**settings(url, key, headers))
 
     async def run(self, flow: Flow[Value]) -> Value:
         """Run a flow to its end."""
