@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench faults load bench-serve lock studies train clean
+.PHONY: help demo up lab test test-pages check bench faults load bench-serve lock studies train clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -32,8 +32,14 @@ demo: $(READY)  ## analyse the bundled micrograph and say where the results are
 up: $(READY)  ## start the service and its pages on this machine, until Ctrl-C
 	@$(BIN)/isletnet up
 
+lab: $(READY)  ## open JupyterLab with the example notebooks
+	$(BIN)/jupyter lab --notebook-dir notebooks/examples
+
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --quiet
+
+test-pages: $(READY)  ## run the tests that open pages in Chromium and notebooks in kernels
+	$(BIN)/python -m pytest --quiet -m browser
 
 check: $(READY)  ## run the linters, the type check and the import contracts
 	$(BIN)/ruff check .
