@@ -41,7 +41,12 @@ LARGEST_ID = np.iinfo(np.int32).max
 
 
 def remeasure(
-    before: ImageResult, labels: NDArray[Any], *, kind: Literal["classes", "islets"], corrected_by: str, version: int
+    before: ImageResult,
+    labels: NDArray[Any],
+    *,
+    kind: Literal["classes", "islets", "regions"],
+    corrected_by: str,
+    version: int,
 ) -> ImageResult:
     """Measure a picture anew by a person's labels, with the parameters and the pixel size of the result before.
 
@@ -60,7 +65,8 @@ def remeasure(
         Integers ``(height, width)``. ``classes``: 0 background, 1 islet, 2 exocrine tissue; islets that touch are split
         as the parameters say. ``islets``: a number above 0 for each islet, kept apart as drawn; exocrine tissue stays
         where no islet covers it, and tissue of islets that are no more becomes background. Pieces of one number that do
-        not touch are islets of their own.
+        not touch are islets of their own. ``regions`` is both at once: 0 background, 1 exocrine tissue, from 2 on a number
+        for each islet, kept apart as drawn.
     kind
         What the numbers in ``labels`` mean.
     corrected_by, version
@@ -84,8 +90,10 @@ def remeasure(
     parameters = _parameters(before.provenance)
     if kind == "classes":
         labelled = _by_classes(labels, um_per_px=um_per_px, split_touching=parameters.split_touching)
-    else:
+    elif kind == "islets":
         labelled = _by_islets(labels, before.labelled.classes)
+    else:
+        labelled = _by_islets(np.where(labels > 1, labels, 0), np.where(labels == 1, np.uint8(EXOCRINE), BACKGROUND))
     table = measure(
         labelled,
         Segmentation(classes=labelled.classes, islet_probability=np.zeros_like(labelled.classes)),
@@ -131,7 +139,8 @@ def _check(labels: NDArray[Any], kind: str, shape_px: tuple[int, int]) -> None:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high > largest:
         meaning = ", ".join(f"{number} {name}" for number, name in enumerate(CLASS_NAMES))
-        expected = meaning if kind == "classes" else f"islets from 1 to at most {largest}, 0 for none"
+        numbers = f"from 2 to at most {largest}, 1 exocrine" if kind == "regions" else f"from 1 to at most {largest}"
+        expected = meaning if kind == "classes" else f"islets {numbers}, 0 for none"
         raise ParameterError(f"expected {expected}; came numbers from {low} to {high}", subject="labels")
 
 

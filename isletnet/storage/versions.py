@@ -25,7 +25,7 @@ from isletnet.storage.layout import CORRECTIONS, INTENTS, FileRecord, file_key, 
 from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store
 
-LabelKind = Literal["classes", "islets"]
+LabelKind = Literal["classes", "islets", "regions"]
 
 _OF_VERSION = re.compile(r"requests/([0-9a-f]{32})/corrections/(\d+)/(.+)")
 

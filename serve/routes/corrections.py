@@ -40,8 +40,11 @@ async def correct(
     who: Who,
     deps: TheDeps,
     kind: Annotated[
-        Literal["classes", "islets"],
-        Query(description="classes: 0 background, 1 islet, 2 exocrine; islets: the number of each islet"),
+        Literal["classes", "islets", "regions"],
+        Query(
+            description="classes: 0 background, 1 islet, 2 exocrine; islets: the number of each islet; "
+            "regions: 0 background, 1 exocrine, from 2 on the number of each islet"
+        ),
     ] = "classes",
     note: Annotated[str, Query(max_length=2000)] = "",
 ) -> CorrectionAnswer:

@@ -1,0 +1,98 @@
+"""Outlines of islets for a screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isletnet.ui.editing.regions import FIRST_ISLET, TISSUE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from isletnet.ui.editing.regions import Map
+
+# Corners nearer than this to the line between their neighbours are not seen.
+_TOLERANCE_PX = 0.35
+_LARGEST_TISSUE_PX = 1600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outline:
+    """An islet's closed lines, float32 ``(n, 2)`` each in x, y; the inside is where an odd number of them surround."""
+
+    number: int
+    rings: tuple[NDArray[np.float32], ...]
+
+
+def outlines(codes: Map, numbers: Iterable[int] | None = None) -> list[Outline]:
+    """Draw the outlines of islets.
+
+    Parameters
+    ----------
+    codes
+        See `regions`.
+    numbers
+        Which ones; None for all. One that is not there is left out.
+
+    Returns
+    -------
+    list of Outline
+        By number.
+    """
+    from scipy import ndimage
+
+    found = ndimage.find_objects(codes)
+    wanted = range(FIRST_ISLET, len(found) + 1) if numbers is None else sorted(numbers)
+    drawn = []
+    for number in wanted:
+        box = found[number - 1] if number <= len(found) else None
+        if box is not None:
+            drawn.append(Outline(number=number, rings=_rings(codes[box] == number, box)))
+    return drawn
+
+
+def ring_of(mask: NDArray[np.bool_], box: tuple[slice, slice]) -> Outline:
+    """Draw the outline of a mask in a box, with number 0."""
+    return Outline(number=0, rings=_rings(mask, box))
+
+
+def tissue_png(codes: Map) -> bytes:
+    """Draw where exocrine tissue is: a grey PNG of at most 1600 px, 255 on tissue."""
+    from PIL import Image
+
+    step = max(1, -(-max(codes.shape) // _LARGEST_TISSUE_PX))
+    stream = BytesIO()
+    is_tissue = codes[step // 2 :: step, step // 2 :: step] == TISSUE
+    Image.fromarray(np.where(is_tissue, np.uint8(255), np.uint8(0))).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def packed(drawn: Iterable[Outline]) -> tuple[list[list[int]], bytes]:
+    """Pack outlines for the way to the browser.
+
+    Returns
+    -------
+    tuple
+        For each outline its number and the lengths of its rings; and all points, float32 in x, y, one after another.
+    """
+    listed = list(drawn)
+    heads = [[one.number, *(len(ring) for ring in one.rings)] for one in listed]
+    rings = [ring for one in listed for ring in one.rings]
+    points = np.concatenate(rings) if rings else np.empty((0, 2), np.float32)
+    return heads, points.astype("<f4").tobytes()
+
+
+def _rings(mask: NDArray[np.bool_], box: tuple[slice, slice]) -> tuple[NDArray[np.float32], ...]:
+    from skimage.measure import approximate_polygon, find_contours
+
+    corner = np.array([box[0].start, box[1].start]) - 0.5
+    lines = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
+    simple = (approximate_polygon(line, _TOLERANCE_PX) for line in lines)  # type: ignore[no-untyped-call]
+    # One ring of a single pixel has four corners and the first again.
+    return tuple(np.ascontiguousarray((ring + corner)[:-1, ::-1], dtype=np.float32) for ring in simple)
