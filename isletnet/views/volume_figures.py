@@ -72,9 +72,11 @@ def error_matrix(errors: pd.DataFrame, *, rows: str, columns: str, value: str, l
     axes = figure.subplots()
     # Vector cells: a picture inside a figure for print is blurred by some viewers.
     axes.pcolormesh(cells, cmap=colours, norm=norm, edgecolors="white", linewidth=1.0)
+    # Sizes of errors, such as a root mean square, have no direction.
+    sign = "+" if np.nanmin(cells, initial=0.0) < 0 else ""
     for (row, column), found in np.ndenumerate(cells):
         if np.isfinite(found):
-            text = f"{100 * found:+.0f}".replace("-", "−") if abs(found) >= 0.005 else "0"
+            text = f"{100 * found:{sign}.0f}".replace("-", "−") if abs(found) >= 0.005 else "0"
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center")
     axes.set_yticks(np.arange(len(down)) + 0.5, down)
     names = [METHOD_NAMES.get(name, name) for name in across]

@@ -24,6 +24,12 @@ def test_error_matrix_writes_percents_in_order():
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["Vext", "sphere"]
 
 
+def test_errors_without_a_direction_have_no_sign():
+    errors = pd.DataFrame({"row": ["a"], "column": ["sphere"], "value": [0.104]})
+    figure = volume_figures.error_matrix(errors, rows="row", columns="column", value="value", label="rms (%)")
+    assert texts(figure.axes[0]) == ["10"]
+
+
 def test_errors_against_size_in_panels():
     errors = pd.DataFrame(
         {"shape": ["oval"] * 2 + ["lobed"] * 2, "diameter_um": [100, 50] * 2, "bias_fraction": [0.1, 0.2, 0.3, 0.4]}
