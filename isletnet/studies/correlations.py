@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Over so wide a range small samples are only seen on logarithmic axes.
 _LOG_RANGE = 20.0
+_NOTHING = 1e-12
 
 
 def agreement_table(
@@ -100,8 +101,7 @@ def brief_table(agreement: pd.DataFrame) -> pd.DataFrame:
     def bounded(row: pd.Series, name: str) -> str:
         if not np.isfinite(row[name]):
             return ""
-        # Adding 0 makes -0 to 0; the sign of minus is no formula to a spreadsheet.
-        value, low, high = (f"{row[key] + 0.0:.3g}".replace("-", "−") for key in (name, f"{name}_low", f"{name}_high"))
+        value, low, high = (_shown(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
         return f"{value} ({low} to {high})"
 
     rows = [
@@ -192,6 +192,15 @@ def donor_figure(donors: pd.DataFrame, quantity: str) -> Figure | None:
     return _interval(
         bounded, own["donor"].tolist(), [int(n) for n in own["images_n"]], "found / reference, with 1.96 SD of images"
     )
+
+
+def _shown(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    # A sum that should be 0 is some 1e-17; the sign of minus is no formula to a spreadsheet.
+    return f"{0.0 if abs(value) < _NOTHING else value:.3g}".replace("-", "−")
 
 
 def _interval(rows: pd.DataFrame, names: Sequence[str], counts: Sequence[int], label: str) -> Figure:

@@ -32,6 +32,7 @@ _TEX_SIGNS = {
     "³": r"\textsuperscript{3}",
     "−": "$-$",
     "×": r"$\times$",
+    "∞": r"$\infty$",
     "≥": r"$\geq$",
     "≤": r"$\leq$",
     "<": r"\textless{}",
