@@ -62,7 +62,7 @@ def create_app(deps: Deps) -> FastAPI:
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Range", "X-API-Key", "X-CSRF-Token"],
         expose_headers=["Content-Disposition", "Content-Range", "Retry-After", "X-Export-Number", "X-Request-Id"],
     )
-    app.add_middleware(Calls, deps=deps)
+    app.add_middleware(Calls)
     return app
 
 

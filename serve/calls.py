@@ -39,20 +39,18 @@ class Calls:
     ----------
     app
         What answers.
-    deps
-        For the clocks and the statistics.
     """
 
-    def __init__(self, app: ASGIApp, deps: Deps) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._deps = deps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call_id, begun_s = secrets.token_hex(16), self._deps.monotonic()
+        deps: Deps = scope["app"].state.deps
+        call_id, begun_s = secrets.token_hex(16), deps.monotonic()
         scope["state"] = {**scope.get("state", {}), "call_id": call_id}
         status = CLIENT_LEFT
 
@@ -75,33 +73,34 @@ class Calls:
             if status == CLIENT_LEFT:
                 await problems.unexpected(call_id)(scope, receive, send_on)
         finally:
-            self._note(scope, call_id, status, self._deps.monotonic() - begun_s)
+            _note(deps, scope, call_id, status, deps.monotonic() - begun_s)
 
-    def _note(self, scope: Scope, call_id: str, status: int, duration_s: float) -> None:
-        route = scope.get("route")
-        address = getattr(route, "path_format", None) or "unknown"
-        if address.startswith(UNNOTED):
-            return
-        principal = scope["state"].get("principal")
-        request_id = scope.get("path_params", {}).get("request_id", "")
-        event = Event(
-            utc=self._deps.now(),
-            kind="call",
-            who=principal.name if principal else "",
-            action=f"{scope['method'][:10]} {address}",
-            duration_s=duration_s,
-            status=status,
-            call_id=call_id,
-            request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
-        )
-        line = {
-            "utc": event.utc.isoformat(),
-            "call": call_id,
-            "who": event.who,
-            "action": event.action,
-            "request": event.request_id,
-            "status": status,
-            "duration_ms": round(duration_s * 1000, 1),
-        }
-        ACCESS_LOG.info("%s", json.dumps(line))
-        self._deps.note(event)
+
+def _note(deps: Deps, scope: Scope, call_id: str, status: int, duration_s: float) -> None:
+    route = scope.get("route")
+    address = getattr(route, "path_format", None) or "unknown"
+    if address.startswith(UNNOTED):
+        return
+    principal = scope["state"].get("principal")
+    request_id = scope.get("path_params", {}).get("request_id", "")
+    event = Event(
+        utc=deps.now(),
+        kind="call",
+        who=principal.name if principal else "",
+        action=f"{scope['method'][:10]} {address}",
+        duration_s=duration_s,
+        status=status,
+        call_id=call_id,
+        request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
+    )
+    line = {
+        "utc": event.utc.isoformat(),
+        "call": call_id,
+        "who": event.who,
+        "action": event.action,
+        "request": event.request_id,
+        "status": status,
+        "duration_ms": round(duration_s * 1000, 1),
+    }
+    ACCESS_LOG.info("%s", json.dumps(line))
+    deps.note(event)

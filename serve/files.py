@@ -202,6 +202,9 @@ class _Sink:
     def flush(self) -> None:
         """Nothing waits."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def taken(self) -> bytes:
         parts, self._parts = self._parts, []
         return b"".join(parts)

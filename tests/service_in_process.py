@@ -47,7 +47,8 @@ class Service:
     stall_s: float = 5.0
     events: list[Event] = field(default_factory=list)
     nudges_n: int = 0
-    app: FastAPI = field(init=False)
+    # Making the routes ready takes most of a short test's time, so one application may serve a row of services.
+    app: FastAPI | None = None
 
     def __post_init__(self) -> None:
         limits = Limits(self.settings, monotonic=self.monotonic)
@@ -66,7 +67,9 @@ class Service:
             stall_s=self.stall_s,
             look_s=0.01,
         )
-        self.app = create_app(deps)
+        if self.app is None:
+            self.app = create_app(deps)
+        self.app.state.deps = deps
 
     def work(self) -> int:
         """Do all that waits, in this thread; returns how many requests ended."""
@@ -92,13 +95,15 @@ class Service:
         return plain(run_prune(self.store, self.settings, actor=actor, now=self.now(), monotonic=self.monotonic))
 
 
-def service(folder: Path, network_folder: Path, **settings: Any) -> Service:
+def service(folder: Path, network_folder: Path, *, app: FastAPI | None = None, **settings: Any) -> Service:
     """Make a service with its store in a folder, and a network that knows colours only.
 
     Parameters
     ----------
     network_folder
         Made by `colour_network.write_colour_network`, or not there yet.
+    app
+        The application of a service that is not used any more; else a new one is made.
     settings
         Other values than the defaults.
     """
@@ -106,7 +111,7 @@ def service(folder: Path, network_folder: Path, **settings: Any) -> Service:
     if not network_folder.exists():
         write_colour_network(network_folder)
     network = load_network(str(network_folder), engine="openvino")
-    return Service(settings=chosen, store=open_store(chosen.store), load=lambda name: network)
+    return Service(settings=chosen, store=open_store(chosen.store), load=lambda name: network, app=app)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,9 @@ First = Annotated[
     date | None, Query(alias="from", description="The first day (UTC); 29 days before the last if absent.")
 ]
 Last = Annotated[date | None, Query(alias="to", description="The last day (UTC); today if absent.")]
-_XLSX = {200: {"content": {files.MEDIA_TYPES["xlsx"]: {"schema": {"type": "string", "format": "binary"}}}}}
+_XLSX: dict[int | str, dict[str, Any]] = {
+    200: {"content": {files.MEDIA_TYPES["xlsx"]: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.post("/admin/keys", status_code=201)

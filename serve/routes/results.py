@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
@@ -32,7 +32,9 @@ ImageFile = Literal[
 AtVersion = Annotated[
     int | None, Query(ge=0, le=1_000_000, description="0 is the network's own, 1 and up are corrections.")
 ]
-_FILE = {200: {"description": "The file.", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+}
 
 
 @router.get("/{request_id}/results")

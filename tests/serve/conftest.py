@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from service_in_process import Client, Service, local_client, service
 
 
@@ -13,12 +14,20 @@ def network_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("networks") / "colour"
 
 
+@pytest.fixture(scope="session")
+def application(tmp_path_factory: pytest.TempPathFactory, network_folder: Path) -> FastAPI:
+    """The routes, for one service after the other."""
+    app = service(tmp_path_factory.mktemp("first") / "store", network_folder).app
+    assert app is not None
+    return app
+
+
 @pytest.fixture
-def make_service(tmp_path: Path, network_folder: Path) -> Callable[..., Service]:
+def make_service(tmp_path: Path, network_folder: Path, application: FastAPI) -> Callable[..., Service]:
     """Make a service on an empty store, with other settings than the defaults."""
 
     def make(**settings: Any) -> Service:
-        return service(tmp_path / "store", network_folder, **settings)
+        return service(tmp_path / "store", network_folder, app=application, **settings)
 
     return make
 

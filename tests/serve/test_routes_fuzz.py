@@ -19,7 +19,7 @@ from service_in_process import Client, Service, submitted
 from serve.keys import add_key
 
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-SHORT_N, LONG_N = 5, 50
+SHORT_N, LONG_N = 4, 50
 
 
 @pytest.mark.parametrize("cases_n", [SHORT_N, pytest.param(LONG_N, marks=pytest.mark.slow)])

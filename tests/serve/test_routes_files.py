@@ -1,0 +1,51 @@
+"""Files on their way out: archives as they are written, and names that headers hold."""
+
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+import pytest
+from requests_at_work import MORNING
+
+from isletnet.storage.layout import FileRecord, Request
+from serve import files
+
+
+class Zeros:
+    """A store with one large file."""
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        return (bytes(1 << 20) for _ in range(200))
+
+
+def test_an_archive_is_written_as_it_is_read():
+    record = FileRecord(path="labels.tif", sha256="", size_bytes=200 << 20)
+    request = Request(request_id="0" * 32, owner="ann", submitted_utc=MORNING, images=())
+    results = files.Results(request=request, ended_utc=MORNING, version=0, files={"labels.tif": ("key", record)})
+    sizes = [len(piece) for piece in files.archive(Zeros(), results)]
+    assert max(sizes) <= 2 << 20
+    assert sum(sizes) > 200 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("plate 1.tif", "plate 1.tif"),
+        ("a/b\\c:d.tif", "a_b_c_d.tif"),
+        ('quote".tif', "quote_.tif"),
+        ("line\r\nbreak.tif", "line\ufffd\ufffdbreak.tif"),
+        ("\u202egnp.exe", "\ufffdgnp.exe"),
+        ("żółw 🧫.png", "żółw 🧫.png"),
+        ("..", "file"),
+        ("", "file"),
+        ("50%;x.png", "50%;x.png"),
+        ("x" * 300 + ".tif", "x" * 120 + ".tif"),
+    ],
+)
+def test_a_disposition_holds_any_name(name: str, kept: str):
+    told = files.disposition(name)
+    plain, _, encoded = told.partition("; filename*=UTF-8''")
+    assert unquote(encoded) == kept
+    assert plain.startswith('attachment; filename="')
+    assert told.isascii()
+    assert told.isprintable()
+    assert not set('%;"') & set(plain.removeprefix('attachment; filename="')[:-1])
