@@ -9,6 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from isletnet.errors import IsletnetError
+from isletnet.settings import Settings
+from isletnet.storage.store import open_store
+from serve.access import check_bind
+
 _LOOK_S = 0.2
 
 
@@ -69,6 +74,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     given = parser.parse_args(arguments)
+    if given.config is not None:
+        settings = Settings()
+        try:
+            check_bind(settings.model_copy(update={"host": given.host}), open_store(settings.store))
+        except IsletnetError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
     import ray
     from ray import serve
 

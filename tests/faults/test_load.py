@@ -64,7 +64,10 @@ def test_large_uploads_leave_memory_alone(platform: Platform, sender: Sender, si
         request_id = opened[number]
         begun_s = time.monotonic()
         answer = httpx.put(
-            f"{platform.url}/requests/{request_id}/images/0?name=large.tif", content=_noise(number), timeout=300
+            f"{platform.url}/requests/{request_id}/images/0?name=large.tif",
+            content=_noise(number),
+            headers={"Content-Length": str(UPLOAD_MB << 20)},
+            timeout=300,
         )
         seconds = time.monotonic() - begun_s
         assert answer.status_code == 201, answer.text
@@ -99,7 +102,8 @@ def _noise(number: int) -> Iterator[bytes]:
 
 
 def test_an_image_that_kills_its_worker_fails_alone(platform: Platform, sender: Sender, table: Table):
-    large = tiff(make_scene(5, (2200, 3000), 2.0).pixels)
+    # Long enough at work to be found there.
+    large = tiff(np.tile(make_scene(5, (1500, 2000), 2.0).pixels, (4, 4, 1)))
     request_id = sender.submit([picture(1), large, picture(2)], key=f"poison {time.time_ns()}")
     begun_s = time.monotonic()
     killed: set[int] = set()

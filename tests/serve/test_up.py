@@ -11,7 +11,7 @@ import pytest
 
 from isletnet.errors import ConflictError, ParameterError, StorageError
 from isletnet.settings import Settings
-from serve import run_folder, up
+from serve import deploy, run_folder, up
 from serve.deploy import read_config
 
 
@@ -40,6 +40,15 @@ def test_beyond_this_machine_needs_keys(tmp_path: Path):
     settings = Settings(store=str(tmp_path / "store"), host="0.0.0.0")
     with pytest.raises(ParameterError, match="isletnet keys add"):
         up.run(settings, say=lambda line: None)
+
+
+def test_no_way_of_deploying_goes_around_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("ISLETNET_STORE", str(tmp_path / "store"))
+    arguments = ["--address", "127.0.0.1:1", "--config", str(up.SERVE_CONFIG), "--host", "0.0.0.0"]
+    assert deploy.main(arguments) == 1
+    assert "isletnet keys add" in capsys.readouterr().err
 
 
 def test_resources_must_be_there(tmp_path: Path):
