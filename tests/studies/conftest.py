@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from sample_results import made_result
 from scipy import ndimage
+from toys import ToyMaker
 
 from isletnet.analysis.measure import measure
 from isletnet.exports.folder import write_image
@@ -65,9 +65,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-ToyMaker = Callable[..., Path]
-
-
 @pytest.fixture
 def make_toy(tmp_path: Path) -> ToyMaker:
     """Write a study of a few lines into a folder of studies, and give that folder."""
@@ -86,10 +83,3 @@ def make_toy(tmp_path: Path) -> ToyMaker:
         return folder
 
     return make
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Wait until a condition holds."""
-    pause = threading.Event()
-    if not any(condition() or pause.wait(0.05) for _ in range(int(seconds / 0.05))):
-        raise AssertionError(f"{what} did not come within {seconds:g} s")

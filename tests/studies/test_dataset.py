@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
+from study_cells import run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.exports.folder import read_labelled
@@ -17,7 +18,6 @@ from isletnet.studies.dataset import coded_images, image_table, islet_table, pic
 from isletnet.studies.measurements import donors_of
 from isletnet.studies.pseudonyms import Pseudonyms, read_pseudonyms
 from isletnet.studies.sources import read_results
-from notebooks import run_cells
 
 KEY = b"a key of more than sixteen bytes"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from notebooks import made, run_cells
 from PIL import Image
+from study_cells import made, run_cells
 
 from isletnet.errors import InputError, ParameterError
 from isletnet.studies.error_cases import conditions, error_tables, outline_map, worst_cases

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from notebooks import made, run_cells
+from study_cells import made, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.studies import islets_3d as space

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from colour_network import write_colour_network
 from PIL import Image
+from study_cells import run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, ISLET
 from isletnet.studies.network_card import TruePicture, real_pictures, score, synthetic_pictures
-from notebooks import run_cells
 
 RED, YELLOW, TAN = (210, 40, 10), (195, 190, 5), (200, 165, 20)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from study_cells import run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.storage.statistics import Event
@@ -22,7 +23,6 @@ from isletnet.studies.operation import (
     warning_table,
 )
 from isletnet.studies.sources import read_results
-from notebooks import run_cells
 from serve.statistics_tables import aggregate, to_json
 
 FIRST, LAST = date(2026, 3, 30), date(2026, 4, 3)

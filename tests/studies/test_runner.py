@@ -10,8 +10,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from conftest import ToyMaker, wait_for
 from openpyxl import load_workbook
+from toys import ToyMaker, wait_for
 from typer.testing import CliRunner
 
 from isletnet.cli import app

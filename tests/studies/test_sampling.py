@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from notebooks import made, run_cells
 from scipy import stats
+from study_cells import made, run_cells
 
 from isletnet.studies.sources import read_results
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 import pytest
-from conftest import ToyMaker
+from toys import ToyMaker
 
 from isletnet.studies.declaration import Declaration, study_names
 from isletnet.studies.failure import Failure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from notebooks import made, run_cells
+from study_cells import made, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import IEQ_METHODS, IEQ_UM3

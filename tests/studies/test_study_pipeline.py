@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ToyMaker, wait_for
+from toys import ToyMaker, wait_for
 from typer.testing import CliRunner
 
 from isletnet.cli import app
@@ -222,7 +222,7 @@ def test_a_publication_from_images_and_truth_with_one_command(drawn: Path, tmp_p
             for product in json.loads((tmp_path / step["step"] / keep.CAPTIONS_FILE).read_text()):
                 assert f"{step['step']}/{product['product']}" in page
     again = CliRunner().invoke(app, arguments)
-    assert again.stdout.count(": skipped in") == again.stdout.count(" in ") == 7
+    assert again.stdout.count(": skipped in") == again.stdout.count(" in ") == 8
 
 
 @pytest.mark.slow
