@@ -19,7 +19,7 @@ from isletnet.storage.store import open_store
 from serve.chores import last_runs, plain, plan_prune, run_prune, run_sweep, smtp_of
 
 SWEEP_S, MAIL_S = 30.0, 5.0
-# A chore rests at least so many times as long as it took.
+# Sweeping rests at least so many times as long as it took.
 REST_FACTOR = 10.0
 # The longest time without a look at what is due.
 _LOOK_S = 1.0
@@ -28,11 +28,12 @@ _LOG = logging.getLogger("isletnet.serve.keeper")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chore:
-    """Something to do every ``every_s`` seconds."""
+    """Something to do every ``every_s`` seconds, or ``rest_factor`` times as long as it took where that is more."""
 
     name: str
     every_s: float
     do: Callable[[], Any]
+    rest_factor: float = 0.0
 
 
 class Rounds:
@@ -62,7 +63,7 @@ class Rounds:
             except Exception:
                 _LOG.exception("%s failed", chore.name)
             ended_s = self._monotonic()
-            rest_s = max(chore.every_s, REST_FACTOR * (ended_s - begun_s))
+            rest_s = max(chore.every_s, chore.rest_factor * (ended_s - begun_s))
             self._due_s[chore.name] = ended_s + rest_s
         return max(0.0, min(self._due_s.values()) - self._monotonic())
 
@@ -96,17 +97,19 @@ class Keeper:
         self._last: dict[str, dict[str, Any]] = {}
         chores = [
             Chore(name="prune", every_s=3600 * chosen.prune_hours, do=self._prune),
-            Chore(name="sweep", every_s=SWEEP_S, do=self._sweep),
+            Chore(name="sweep", every_s=SWEEP_S, do=self._sweep, rest_factor=REST_FACTOR),
         ]
+        rounds = [Rounds(chores, monotonic=time.monotonic)]
         smtp = smtp_of(chosen)
         if smtp is not None:
             postman = Postman(self._store, smtp, monotonic=time.monotonic)
-            # First, so that a long pruning does not hold up the mails that are due with it.
-            chores.insert(0, Chore(name="mail", every_s=MAIL_S, do=lambda: postman.deliver(now=datetime.now(UTC))))
-        self._rounds = Rounds(chores, monotonic=time.monotonic)
+            mail = Chore(name="mail", every_s=MAIL_S, do=lambda: postman.deliver(now=datetime.now(UTC)))
+            # Apart from the others: a mail server that keeps silent holds up nothing else.
+            rounds.append(Rounds([mail], monotonic=time.monotonic))
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="keeper", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._go, args=(one,), daemon=True) for one in rounds]
+        for thread in self._threads:
+            thread.start()
 
     async def prune(self, dry_run: bool, actor: str = "admin") -> dict[str, Any]:
         """Prune now, or tell what that would delete; see `serve.chores`."""
@@ -123,14 +126,14 @@ class Keeper:
 
     def check_health(self) -> None:
         """Tell Serve whether this is to be started anew."""
-        if not self._thread.is_alive():
-            raise RuntimeError("the thread of the chores has ended")
+        if not all(thread.is_alive() for thread in self._threads):
+            raise RuntimeError("a thread of the chores has ended")
 
     def __del__(self) -> None:
         self._ended.set()
 
-    def _go(self) -> None:
-        while not self._ended.wait(min(self._rounds.step(), _LOOK_S)):
+    def _go(self, rounds: Rounds) -> None:
+        while not self._ended.wait(min(rounds.step(), _LOOK_S)):
             pass
 
     def _prune(self) -> None:

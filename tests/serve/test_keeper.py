@@ -117,14 +117,16 @@ class Timer:
     def __call__(self) -> float:
         return self.now_s
 
-    def chore(self, name: str, every_s: float, *, takes_s: float = 0.0, fails: bool = False) -> Chore:
+    def chore(
+        self, name: str, every_s: float, *, takes_s: float = 0.0, fails: bool = False, rest_factor: float = 0.0
+    ) -> Chore:
         def do() -> None:
             self.done.append((name, self.now_s))
             self.now_s += takes_s
             if fails:
                 raise OSError("away")
 
-        return Chore(name=name, every_s=every_s, do=do)
+        return Chore(name=name, every_s=every_s, do=do, rest_factor=rest_factor)
 
     def run(self, rounds: Rounds, until_s: float) -> None:
         while self.now_s < until_s:
@@ -140,7 +142,8 @@ def test_each_chore_has_its_own_pace():
 
 def test_a_chore_that_takes_long_rests_longer():
     timer = Timer()
-    timer.run(Rounds([timer.chore("slow", 30, takes_s=10)], monotonic=timer), 200)
+    slow = timer.chore("slow", 30, takes_s=10, rest_factor=REST_FACTOR)
+    timer.run(Rounds([slow], monotonic=timer), 200)
     assert [round(at) for _, at in timer.done] == [0, 10 + round(10 * REST_FACTOR)]
 
 
