@@ -65,8 +65,8 @@ def remeasure(
         Integers ``(height, width)``. ``classes``: 0 background, 1 islet, 2 exocrine tissue; islets that touch are split
         as the parameters say. ``islets``: a number above 0 for each islet, kept apart as drawn; exocrine tissue stays
         where no islet covers it, and tissue of islets that are no more becomes background. Pieces of one number that do
-        not touch are islets of their own. ``regions`` is both at once: 0 background, 1 exocrine tissue, from 2 on a number
-        for each islet, kept apart as drawn.
+        not touch are islets of their own. ``regions`` is both at once: 0 background, 1 exocrine tissue, from 2 on
+        a number for each islet, kept apart as drawn.
     kind
         What the numbers in ``labels`` mean.
     corrected_by, version

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 from colour_network import write_colour_network
-from tests.serve.requests_at_work import picture
 
 from isletnet.analysis.pipeline import analyse
 from isletnet.analysis.remeasure import remeasure
@@ -18,6 +16,7 @@ from isletnet.schemas import AnalysisParameters, ImageResult
 from isletnet.ui.editing import regions
 from isletnet.ui.editing.drawing import Drawing
 from isletnet.ui.editing.numbers import rules_of
+from tests.serve.requests_at_work import picture
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isletnet.errors import ParameterError
+from isletnet.ui.i18n import _
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def bridged(numbers: NDArray[Any], *, largest_gap_share: float, least_gap_px: fl
         # Neighbours are one pixel apart without a gap.
         gap_px = float(away[place]) - 1.0
         if gap_px > max(least_gap_px, largest_gap_share * diameter_px):
-            raise ParameterError("these islets lie too far apart to be one; draw what joins them first")
+            raise ParameterError(_("These islets are too far apart to be one. Draw the part between them first."))
         ends = np.array([place, [int(axis[place]) for axis in nearest]], dtype=float)
         mask = mask | _bar(ends, max(1.0, diameter_px / 4), mask.shape)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE
+from isletnet.ui.i18n import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def unused_number(codes: Map) -> int:
     used[codes] = True
     used[:FIRST_ISLET] = True
     if used.all():
-        raise ParameterError("there are as many islets as can be numbered; save, and open the picture again")
+        raise ParameterError(_("There are too many islets. Save, and open the picture again."))
     return int(used.argmin())
 
 
@@ -111,7 +112,7 @@ def part_of_tissue(codes: Map, point: tuple[float, float]) -> tuple[Box, NDArray
 
     if number_at(codes, point) != TISSUE:
         return None
-    parts, _ = ndimage.label(codes == TISSUE)
+    parts = ndimage.label(codes == TISSUE)[0]
     box, mask = _found(parts, [int(parts[int(point[1]), int(point[0])])])
     return box, mask
 
@@ -133,13 +134,14 @@ def added(codes: Map, outline: NDArray[np.float64], *, tissue: bool = False) -> 
     free = mask & (before < FIRST_ISLET)
     if int(free.sum()) < LEAST_AREA_PX:
         return Patch(box=box, before=before.copy(), after=before.copy())
-    return Patch(box=box, before=before.copy(), after=np.where(free, _code(codes, tissue), before))
+    code = np.uint16(TISSUE if tissue else unused_number(codes))
+    return Patch(box=box, before=before.copy(), after=np.where(free, code, before))
 
 
 def redrawn(codes: Map, number: int, outline: NDArray[np.float64]) -> Patch:
     """Give an islet another outline; other islets keep their pixels."""
     new_box, new_mask = filled(outline, (codes.shape[0], codes.shape[1]))
-    old_box, _ = _found(codes, [number])
+    old_box = _found(codes, [number])[0]
     box = _around(new_box, old_box)
     before = codes[box]
     after = before.copy()
@@ -228,13 +230,9 @@ def _put(codes: Map, numbers: Sequence[int], code: int) -> Patch:
 def _tissue_put(codes: Map, point: tuple[float, float], code: int) -> Patch:
     part = part_of_tissue(codes, point)
     if part is None:
-        raise ParameterError("there is no exocrine tissue at this place", subject="point")
+        raise ParameterError(_("There is no exocrine tissue here."))
     box, mask = part
     return Patch(box=box, before=codes[box].copy(), after=np.where(mask, np.uint16(code), codes[box]))
-
-
-def _code(codes: Map, tissue: bool) -> np.uint16:
-    return np.uint16(TISSUE if tissue else unused_number(codes))
 
 
 def _apart(codes: Map, after: Map, numbers: Sequence[int]) -> Map:
@@ -259,7 +257,7 @@ def _found(codes: NDArray[Any], numbers: Sequence[int]) -> tuple[Box, NDArray[np
     mask = codes == numbers[0] if len(numbers) == 1 else np.isin(codes, numbers)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
-        raise ParameterError("this islet is not there any more", subject="number")
+        raise ParameterError(_("This islet is not there any more."))
     box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     return box, mask[box]
 
@@ -269,7 +267,7 @@ def _box_of(points: NDArray[np.float64], margin_px: float, shape_px: tuple[int, 
     high = np.ceil(points.max(axis=0) + margin_px).astype(int) + 1
     (left, top), (right, bottom) = np.maximum(low, 0), np.minimum(high, [shape_px[1], shape_px[0]])
     if left >= right or top >= bottom:
-        raise ParameterError("this lies outside of the picture", subject="outline")
+        raise ParameterError(_("This lies outside of the picture."))
     return slice(int(top), int(bottom)), slice(int(left), int(right))
 
 
