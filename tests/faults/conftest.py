@@ -8,21 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.calls import Sender
-from tests.faults.platform import Platform, free_port
+from tests.faults.platform import USUAL, Platform
 from tests.faults.table import Table
 
 IS_LONG = os.environ.get("FAULTS_LONG", "") not in {"", "0"}
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
-# Nobody is there, unless a test is.
-SMTP_PORT = free_port()
-# A short queue, so that it can be filled.
-USUAL = {
-    "ISLETNET_MAX_OPEN_REQUESTS": "40",
-    "ISLETNET_SMTP_HOST": "127.0.0.1",
-    "ISLETNET_SMTP_PORT": str(SMTP_PORT),
-    "ISLETNET_SMTP_SECURITY": "none",
-    "ISLETNET_MAIL_SENDER": "isletnet@clinic.example",
-}
 _ROWS = pytest.StashKey[Table]()
 
 

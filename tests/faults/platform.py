@@ -63,6 +63,18 @@ def free_port() -> int:
         return port
 
 
+# Nobody is there, unless a test is.
+SMTP_PORT = free_port()
+# What most tests want: a short queue, so that it can be filled, and mails.
+USUAL = {
+    "ISLETNET_MAX_OPEN_REQUESTS": "40",
+    "ISLETNET_SMTP_HOST": "127.0.0.1",
+    "ISLETNET_SMTP_PORT": str(SMTP_PORT),
+    "ISLETNET_SMTP_SECURITY": "none",
+    "ISLETNET_MAIL_SENDER": "isletnet@clinic.example",
+}
+
+
 class Platform:
     """A platform by `isletnet up`; ``starts_s`` are the seconds that its starts took.
 

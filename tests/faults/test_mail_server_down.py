@@ -10,8 +10,8 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from tests.faults.calls import PARAMETERS, Sender, picture
-from tests.faults.conftest import SMTP_PORT, Sizes
-from tests.faults.platform import Platform, wait_for
+from tests.faults.conftest import Sizes
+from tests.faults.platform import SMTP_PORT, Platform, wait_for
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.calls import Sender, picture
-from tests.faults.conftest import USUAL, Platforms
-from tests.faults.platform import Platform
+from tests.faults.conftest import Platforms
+from tests.faults.platform import USUAL, Platform
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow
