@@ -117,6 +117,13 @@ def day(moment: datetime) -> str:
     return str(format_date(moment.astimezone().date(), format="medium", locale=language()))
 
 
+def clock(moment: datetime) -> str:
+    """Write the hour and minute of a moment in UTC, in this machine's zone and the language of the page."""
+    from babel.dates import format_time
+
+    return str(format_time(moment.astimezone(), format="short", locale=language()))
+
+
 def _top(mark: Mark) -> float:
     return mark.value if mark.high is None else mark.high
 

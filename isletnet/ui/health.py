@@ -131,7 +131,7 @@ def _line(name: str, told: Mapping[str, Any], write: Any) -> Line:
 
 def _state(state: str) -> tuple[Tone, str]:
     known: dict[str, tuple[Tone, str]] = {
-        "ok": ("good", _("well")),
+        "ok": ("good", _("works")),
         "warning": ("warning", _("look at it")),
         "failed": ("severe", _("broken")),
         "silent": ("severe", _("silent")),

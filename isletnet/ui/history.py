@@ -35,7 +35,7 @@ class History:
         self._older = bits.button(_("Show older ones"), page.guarded(self.load))
         self._question = widgets.VBox([])
         self._compared, self._trend = widgets.HTML(), widgets.HTML()
-        self._actions = bits.row(
+        self._actions = (
             bits.button(_("Give for training …"), page.guarded(self.ask_training)),
             bits.button(_("Take back from training"), page.guarded(self.withdraw)),
             bits.button(_("Delete …"), page.guarded(self.ask_delete), kind="danger"),
@@ -50,8 +50,7 @@ class History:
                 bits.section(
                     bits.row(_labelled(_("Search"), self._words), _labelled(_("State"), self._kind)),
                     self._table,
-                    bits.row(self._older),
-                    self._actions,
+                    bits.row(*self._actions, self._older),
                     self._question,
                 ),
                 bits.section(
@@ -96,7 +95,7 @@ class History:
         """Draw the comparison of what is chosen, and the trend of what is shown."""
         chosen = self._chosen()
         has_choice = bool(chosen)
-        for one in self._actions.children:
+        for one in self._actions:
             one.disabled = not has_choice
         quantity = self._quantity.value
         title = dict((value, name) for name, value in _quantities())[quantity]

@@ -13,7 +13,8 @@ import traitlets
 
 from isletnet.client import Status
 from isletnet.ui.bits import esm
-from isletnet.ui.i18n import ABSENT, _, number, percent, when
+from isletnet.ui.charts import clock, day
+from isletnet.ui.i18n import ABSENT, _, ngettext, number, percent
 from isletnet.ui.past import Finding, Mark, sample_of
 
 
@@ -75,7 +76,7 @@ def _row(status: Status, found: Sequence[Finding]) -> dict[str, Any]:
         "id": status.request_id,
         "name": name,
         "cells": [
-            {"text": when(moment), "sort": _seconds(moment)},
+            _day_cell(moment),
             {"text": name, "sort": name, "href": f"analyse?request={quote(status.request_id)}"},
             _state_cell(status),
             *(_sum_cell(found, quantity) for quantity in ("ieq", "total_ieq", "count")),
@@ -97,7 +98,7 @@ def _sum_cell(found: Sequence[Finding], quantity: str) -> dict[str, Any]:
     """Write a number; a request of several samples has none of its own."""
     marks = [finding.marks[quantity] for finding in found if quantity in finding.marks]
     if len(found) > 1:
-        return {"text": _("{n} samples", n=len(found)), "tone": "quiet"}
+        return {"text": ngettext("{n} sample", "{n} samples", len(found)), "tone": "quiet"}
     return _mark_cell(marks[0]) if marks else {"text": ABSENT}
 
 
@@ -113,5 +114,7 @@ def _purity_cell(found: Sequence[Finding]) -> dict[str, Any]:
     )
 
 
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+def _day_cell(moment: datetime | None) -> dict[str, Any]:
+    if moment is None:
+        return {"text": ABSENT}
+    return {"text": day(moment), "small": clock(moment), "sort": moment.timestamp()}

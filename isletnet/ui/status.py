@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -22,7 +23,7 @@ class Ticker(anywidget.AnyWidget):
     """Counts ``tick`` up every ``every_s`` seconds while a browser shows the page."""
 
     _esm = bits.esm("ticker.js")
-    _css = bits.STYLE.parent / "status.css"
+    _css = Path(__file__).parent / "style" / "status.css"
     every_s = traitlets.Float(EVERY_S).tag(sync=True)
     is_on = traitlets.Bool(True).tag(sync=True)
     tick = traitlets.Int(0).tag(sync=True)
@@ -40,6 +41,7 @@ class Watch:
         self._is_live.observe(self._switch, "value")
         now = bits.button(_("Refresh now"), page.guarded(self.refresh))
         self.root = widgets.VBox([self._ticker, bits.row(self._is_live, now), self._overview, self._rest])
+        self.root.add_class("islet-watch")
 
     def refresh(self) -> None:
         """Ask how the service is; a service that does not answer is told as such, and asked again."""
