@@ -43,11 +43,11 @@ def test_a_full_disk_refuses_uploads_and_recovers(platforms: Platforms, small_di
             draft = httpx.post(f"{platform.url}/requests", json=dict(PARAMETERS), timeout=60).json()["request_id"]
             answers = []
             for number in range(DISK_MB // PIECE_MB + 2):
-                # Rubbish is stored as it comes; what it is turns out when it is analysed.
+                # What it is not turns out when it is analysed, which it never is.
                 answers.append(
                     httpx.put(
                         f"{platform.url}/requests/{draft}/images/{number}?name=x.tif",
-                        content=bytes([number]) * (PIECE_MB << 20),
+                        content=b"II*\0" + bytes([number]) * (PIECE_MB << 20),
                         timeout=60,
                     )
                 )

@@ -1,0 +1,72 @@
+"""What Ray Serve's own proxy answers, in the words of the service; loaded into the proxy by an import path.
+
+While replicas are away, the proxy answers by itself, in plain text, and calls an address that it does not know yet not
+found. A caller must not take that for the end of a request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+IMPORT_PATH = "serve.proxy:middlewares"
+RETRY_S = 5
+
+_AWAY = (503, "busy", "the service is being started or has lost a part of itself; send the call again")
+_ANSWERS = {404: _AWAY, 500: _AWAY, 503: _AWAY, 408: (408, "slow", "the call took too long; send it again")}
+
+
+def middlewares() -> Sequence[Middleware]:
+    """Give what the proxy puts around itself."""
+    return [Middleware(OwnWords)]
+
+
+class OwnWords:
+    """Replaces the proxy's own plain answers; what the application says goes through as it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, and look at the answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_replaced = False
+
+        async def say(message: Message) -> None:
+            nonlocal is_replaced
+            if message["type"] == "http.response.start":
+                is_replaced = _is_the_proxy_s(message)
+                if is_replaced:
+                    await _answer(message, send)
+            if not is_replaced:
+                await send(message)
+
+        await self._app(scope, receive, say)
+
+
+def _is_the_proxy_s(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    # The application marks every answer of its own.
+    return start["status"] in _ANSWERS and "x-content-type-options" not in headers
+
+
+async def _answer(start: Message, send: Send) -> None:
+    status, code, words = _ANSWERS[start["status"]]
+    request_id = Headers(raw=start["headers"]).get("x-request-id", "")
+    body = json.dumps({"error": {"code": code, "message": words, "request_id": request_id}}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", str(RETRY_S).encode()),
+        (b"x-request-id", request_id.encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
