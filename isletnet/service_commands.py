@@ -82,7 +82,7 @@ def add_key(
 ) -> None:
     """Make a key and show it, this once. From the first key on, calls without one are refused."""
     with _service():
-        from serve.keys import add_key
+        from serve.access.keys import add_key
 
         names = [scope.strip() for scope in scopes.split(",")]
         key, status = add_key(_open_store(), name, names, actor=ACTOR, now=datetime.now(UTC))
@@ -100,7 +100,7 @@ def list_keys(
 ) -> None:
     """List all keys, also those that were revoked."""
     with _service():
-        from serve.keys import list_keys
+        from serve.access.keys import list_keys
 
         found = list_keys(_open_store())
         if as_json:
@@ -126,7 +126,7 @@ def list_keys(
 def revoke_key(key_id: Annotated[str, typer.Argument(show_default=False, help="An id from `keys list`.")]) -> None:
     """End a key for good, within seconds."""
     with _service():
-        from serve.keys import revoke_key
+        from serve.access.keys import revoke_key
 
         status = revoke_key(_open_store(), key_id, actor=ACTOR, now=datetime.now(UTC))
         typer.echo(f"The key {status.key_id} of {status.name} is revoked.")

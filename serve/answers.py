@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from isletnet.errors import InputError, IsletnetError, StoreUnavailableError
-from serve.refusals import BusyError
+from serve.access.refusals import BusyError
 from serve.work.tasks import Answer, Broken, Refused
 
 Done = TypeVar("Done")

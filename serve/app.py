@@ -9,7 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 import isletnet
 from serve import problems
-from serve.access import pages_origins
+from serve.access.identity import pages_origins
 from serve.calls import Calls
 from serve.doors import Deps
 from serve.routes import admin, analysis, corrections, progress, requests, results, service, training

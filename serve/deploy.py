@@ -12,7 +12,7 @@ from typing import Any
 from isletnet.errors import IsletnetError
 from isletnet.settings import Settings
 from isletnet.storage.store import open_store
-from serve.access import check_bind
+from serve.access.identity import check_bind
 
 _LOOK_S = 0.2
 

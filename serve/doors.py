@@ -12,10 +12,10 @@ from fastapi import Depends, Request
 from isletnet.settings import Settings
 from isletnet.storage.statistics import Event
 from isletnet.storage.store import Store
-from serve.access import Access, Principal
-from serve.limits import Limits
+from serve.access.identity import Access, Principal
+from serve.access.limits import Limits
+from serve.access.refusals import RefusedError
 from serve.monitor import Monitor
-from serve.refusals import RefusedError
 from serve.work.tasks import Answer, Task
 
 

@@ -10,13 +10,13 @@ from isletnet.analysis.decode import check_signature
 from isletnet.errors import DamagedImageError, ParameterError
 from isletnet.storage.layout import Draft
 from serve import requests
-from serve.access import Principal
+from serve.access.identity import Principal
+from serve.access.limits import MEGABYTE
+from serve.access.refusals import TooLargeError
 from serve.doors import Deps
-from serve.limits import MEGABYTE
 from serve.multipart import Part, parts_of
 from serve.parameters import RequestParameters
 from serve.problems import BadRequestError, plain
-from serve.refusals import TooLargeError
 from serve.uploads import Body, counted, picture_pieces, read_small
 
 MOST_NAME_LETTERS = 2000

@@ -20,14 +20,14 @@ from ray.serve.handle import DeploymentHandle
 from isletnet.errors import IsletnetError
 from isletnet.settings import Settings
 from isletnet.storage.store import open_store
-from serve.access import Access
+from serve.access.identity import Access
+from serve.access.limits import Limits
+from serve.access.refusals import BusyError
 from serve.app import create_app
 from serve.calls import ACCESS_LOG
 from serve.doors import Deps
-from serve.limits import Limits
 from serve.monitor import Monitor
 from serve.pruner import Keeper
-from serve.refusals import BusyError
 from serve.segmenter import Segmenter
 from serve.shepherd import Shepherd
 from serve.statistics import EventLog

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from isletnet.errors import IsletnetError
 from isletnet.storage.store import Store
 from serve import looks
-from serve.limits import Limits, Space
+from serve.access.limits import Limits, Space
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings

@@ -10,8 +10,8 @@ from email.message import Message
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
+from serve.access.refusals import TooLargeError
 from serve.problems import BadRequestError
-from serve.refusals import TooLargeError
 
 # A form has few parts that are no files.
 MOST_FIELDS = 20

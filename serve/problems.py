@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from isletnet.errors import InputError, IsletnetError
-from serve.refusals import RefusedError
+from serve.access.refusals import RefusedError
 
 STATUS_OF_CODE: Mapping[str, int] = {
     "bad_input": 422,

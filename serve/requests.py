@@ -19,7 +19,7 @@ from isletnet.storage.mail import check_address
 from isletnet.storage.records import idempotency_hash, load_draft
 from isletnet.storage.retention import delete_request
 from isletnet.storage.store import Store
-from serve.access import Principal
+from serve.access.identity import Principal
 from serve.doors import Deps
 from serve.parameters import RequestParameters
 from serve.problems import BadRequestError

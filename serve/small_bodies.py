@@ -9,8 +9,8 @@ import anyio
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from serve.access.refusals import TooLargeError
 from serve.problems import SlowError
-from serve.refusals import TooLargeError
 from serve.uploads import SMALL_BODY_BYTES, announced_bytes
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.keys import Scope
+from serve.access.keys import Scope
 
 State = Literal["draft", "queued", "running", "done", "dead", "cancelled", "deleted"]
 ENDED: frozenset[State] = frozenset({"done", "dead", "cancelled", "deleted"})

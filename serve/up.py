@@ -21,7 +21,8 @@ import psutil
 
 from isletnet.errors import ConflictError, ParameterError
 from isletnet.storage.store import open_store
-from serve.access import PROXY_ENVIRONMENT, check_bind
+from serve.access.identity import PROXY_ENVIRONMENT, check_bind
+from serve.proxy import IMPORT_PATH as PROXY_MIDDLEWARES
 from serve.run_folder import (
     MARK,
     find_run_folder,
@@ -158,6 +159,7 @@ def make_environment(settings: Settings, outer: Mapping[str, str], folder: Path,
         "RAY_ROTATION_MAX_BYTES": str(_RAY_LOG_BYTES),
         "RAY_ROTATION_BACKUP_COUNT": "2",
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": PROXY_MIDDLEWARES,
     }
 
 

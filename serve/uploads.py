@@ -15,9 +15,9 @@ from anyio import CapacityLimiter, from_thread, to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from isletnet.errors import IsletnetError
+from serve.access.refusals import BusyError, TooLargeError
 from serve.doors import Deps
 from serve.problems import BadRequestError, SlowError
-from serve.refusals import BusyError, TooLargeError
 
 Value = TypeVar("Value")
 

@@ -21,11 +21,11 @@ from isletnet.networks.model import Network, load_network
 from isletnet.settings import Settings
 from isletnet.storage.statistics import Event
 from isletnet.storage.store import Store, open_store
-from serve.access import Access
+from serve.access.identity import Access
+from serve.access.limits import Limits
 from serve.app import create_app
 from serve.chores import plain, plan_prune, run_prune
 from serve.doors import Deps
-from serve.limits import Limits
 from serve.monitor import Monitor
 from serve.work.tasks import Answer, Task
 from serve.worker import do_here, process_one

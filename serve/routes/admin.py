@@ -12,8 +12,8 @@ from isletnet.errors import ParameterError
 from isletnet.storage.retention import confirm_clock
 from isletnet.storage.statistics import read_events
 from serve import files
+from serve.access.keys import KeyStatus, add_key, list_keys, revoke_key
 from serve.doors import Deps, TheDeps, Who
-from serve.keys import KeyStatus, add_key, list_keys, revoke_key
 from serve.small_bodies import SmallBodyRoute
 from serve.statistics_tables import Statistics, aggregate, period, to_json
 from serve.statistics_xlsx import statistics_xlsx

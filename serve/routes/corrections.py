@@ -13,9 +13,9 @@ from isletnet.storage.consent import record_consent
 from isletnet.storage.corrections import add_correction
 from isletnet.storage.versions import Correction
 from serve import files, requests
+from serve.access.limits import MEGABYTE
 from serve.answers import RefusedInputError, wanted
 from serve.doors import TheDeps, Who
-from serve.limits import MEGABYTE
 from serve.small_bodies import SmallBodyRoute
 from serve.types import ConsentAnswer, ConsentOrder, CorrectionAnswer
 from serve.uploads import Body, counted, read_small

@@ -12,7 +12,7 @@ from isletnet.storage.layout import image_key
 from isletnet.storage.records import images_of
 from isletnet.storage.versions import versions_of
 from serve import files, requests
-from serve.access import Principal
+from serve.access.identity import Principal
 from serve.doors import Deps, TheDeps, Who
 from serve.types import ResultsAnswer, Version
 

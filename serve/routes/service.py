@@ -7,8 +7,8 @@ from typing import Any
 from anyio import to_thread
 from fastapi import APIRouter, Response
 
+from serve.access.keys import SCOPES
 from serve.doors import TheDeps, Who
-from serve.keys import SCOPES
 from serve.types import HealthAnswer, SessionAnswer
 
 router = APIRouter(prefix="/api", tags=["service"])

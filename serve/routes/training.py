@@ -19,7 +19,7 @@ from isletnet.storage.training import (
     stream_export,
 )
 from serve import files
-from serve.access import Principal
+from serve.access.identity import Principal
 from serve.doors import Deps, TheDeps, Who
 from serve.problems import RangeError
 from serve.small_bodies import SmallBodyRoute

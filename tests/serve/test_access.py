@@ -4,9 +4,9 @@ import pytest
 
 from isletnet.errors import ParameterError, StoreUnavailableError
 from isletnet.settings import Settings
-from serve.access import CSRF_LIFE_S, Access, Principal, check_bind, is_loopback, pages_origins
-from serve.keys import SCOPES, add_key, revoke_key
-from serve.refusals import ForbiddenError, UnauthorizedError
+from serve.access.identity import CSRF_LIFE_S, Access, Principal, check_bind, is_loopback, pages_origins
+from serve.access.keys import SCOPES, add_key, revoke_key
+from serve.access.refusals import ForbiddenError, UnauthorizedError
 from tests.storage.actors import MORNING, Clock
 from tests.storage.store_contract import MemoryStore
 

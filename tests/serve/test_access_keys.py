@@ -7,7 +7,7 @@ import pytest
 from isletnet.errors import NotStoredError, ParameterError
 from isletnet.storage import audit
 from isletnet.storage.verify import verify
-from serve.keys import Keyring, add_key, has_live_key, list_keys, revoke_key
+from serve.access.keys import Keyring, add_key, has_live_key, list_keys, revoke_key
 from tests.storage.actors import MORNING, Clock
 from tests.storage.store_contract import MemoryStore
 

@@ -11,7 +11,7 @@ from isletnet.cli import app
 from isletnet.errors import ClockError
 from isletnet.storage import audit, retention
 from isletnet.storage.backends.local import LocalStore
-from serve.keys import Keyring
+from serve.access.keys import Keyring
 
 
 @pytest.fixture

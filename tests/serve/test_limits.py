@@ -6,8 +6,8 @@ import pytest
 
 from isletnet.errors import StoreFullError
 from isletnet.settings import Settings
-from serve.limits import MEGABYTE, Limits
-from serve.refusals import BusyError, TooLargeError, TooManyError
+from serve.access.limits import MEGABYTE, Limits
+from serve.access.refusals import BusyError, TooLargeError, TooManyError
 from tests.storage.actors import Clock, submit
 from tests.storage.store_contract import MemoryStore
 

@@ -19,7 +19,7 @@ from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.statistics import Event, append_events
 from isletnet.storage.store import Store
 from serve import looks
-from serve.limits import Limits
+from serve.access.limits import Limits
 from serve.monitor import READY_FOR_S, Ask, Monitor
 from tests.storage.actors import Clock, dispatcher, ended, submit
 from tests.storage.store_contract import MemoryStore

@@ -9,7 +9,7 @@ import pytest
 from requests_at_work import picture
 from service_in_process import Client, Service, local_client
 
-from serve.keys import add_key
+from serve.access.keys import add_key
 
 PAGES = "http://127.0.0.1:8080"
 BAD_IDS = [

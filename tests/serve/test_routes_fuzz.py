@@ -16,7 +16,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import response_schema_conformance
 from service_in_process import Client, Service, submitted
 
-from serve.keys import add_key
+from serve.access.keys import add_key
 
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 SHORT_N, LONG_N = 4, 50

@@ -12,7 +12,7 @@ from service_in_process import Client, Service, local_client
 
 from isletnet.storage.layout import REQUESTS
 from isletnet.storage.verify import verify
-from serve.limits import Limits
+from serve.access.limits import Limits
 
 BOUNDARY = "edge"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from isletnet.errors import StoreFullError
 from isletnet.storage.layout import OPEN
 from isletnet.storage.store import Store
-from serve.refusals import BusyError, TooLargeError, TooManyError
+from serve.access.refusals import BusyError, TooLargeError, TooManyError
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Literal
 from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
 from isletnet.storage.layout import KEYS
 from isletnet.storage.store import Store
-from serve.keys import SCOPES, Keyring, Scope, check_name, has_live_key
-from serve.refusals import ForbiddenError, UnauthorizedError
+from serve.access.keys import SCOPES, Keyring, Scope, check_name, has_live_key
+from serve.access.refusals import ForbiddenError, UnauthorizedError
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings
