@@ -13,6 +13,7 @@ import numpy as np
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE
+from isletnet.ui.editing.strokes import around, filled, swept, within
 from isletnet.ui.i18n import _
 
 if TYPE_CHECKING:
@@ -142,12 +143,12 @@ def redrawn(codes: Map, number: int, outline: NDArray[np.float64]) -> Patch:
     """Give an islet another outline; other islets keep their pixels."""
     new_box, new_mask = filled(outline, (codes.shape[0], codes.shape[1]))
     old_box = _found(codes, [number])[0]
-    box = _around(new_box, old_box)
+    box = around(new_box, old_box)
     before = codes[box]
     after = before.copy()
     after[before == number] = NOTHING
     inside = np.zeros(after.shape, dtype=bool)
-    inside[_within(new_box, box)] = new_mask
+    inside[within(new_box, box)] = new_mask
     free = inside & (after < FIRST_ISLET)
     if int(free.sum()) < LEAST_AREA_PX:
         return Patch(box=box, before=before.copy(), after=before.copy())
@@ -157,12 +158,12 @@ def redrawn(codes: Map, number: int, outline: NDArray[np.float64]) -> Patch:
 
 def erased(codes: Map, stroke: NDArray[np.float64], *, radius_px: float) -> Patch:
     """Wipe along a stroke; an islet that falls apart becomes several."""
-    box, mask = _swept(stroke, radius_px, codes.shape)
+    box, mask = swept(stroke, radius_px, codes.shape)
     touched = [int(one) for one in np.unique(codes[box][mask]) if one >= FIRST_ISLET]
-    whole = _around(box, *(_found(codes, [number])[0] for number in touched))
+    whole = around(box, *(_found(codes, [number])[0] for number in touched))
     before = codes[whole]
     after = before.copy()
-    after[_within(box, whole)][mask] = NOTHING
+    after[within(box, whole)][mask] = NOTHING
     return Patch(box=whole, before=before.copy(), after=_apart(codes, after, touched))
 
 
@@ -170,16 +171,16 @@ def split(codes: Map, line: NDArray[np.float64]) -> Patch:
     """Cut every islet that a line crosses; each pixel on the line goes to the nearer part."""
     from scipy import ndimage
 
-    box, mask = _swept(line, 1.0, codes.shape)
+    box, mask = swept(line, 1.0, codes.shape)
     crossed = [int(one) for one in np.unique(codes[box][mask]) if one >= FIRST_ISLET]
-    whole = _around(box, *(_found(codes, [number])[0] for number in crossed))
+    whole = around(box, *(_found(codes, [number])[0] for number in crossed))
     before = codes[whole]
     after, cut = before.copy(), np.zeros(before.shape, dtype=bool)
-    cut[_within(box, whole)] = mask
+    cut[within(box, whole)] = mask
     next_number = unused_number(codes)
     for number in crossed:
-        islet = before == number
-        parts, parts_n = ndimage.label(islet & ~cut)
+        at, islet = _found(before, [number])
+        parts, parts_n = ndimage.label(islet & ~cut[at])
         sizes_px = np.bincount(parts.ravel(), minlength=parts_n + 1)[1:]
         kept = np.flatnonzero(sizes_px >= LEAST_AREA_PX) + 1
         if len(kept) < 2:
@@ -187,7 +188,7 @@ def split(codes: Map, line: NDArray[np.float64]) -> Patch:
         near = ndimage.distance_transform_edt(~np.isin(parts, kept), return_distances=False, return_indices=True)
         nearest = parts[tuple(near)]
         for part in sorted(kept, key=lambda one: -sizes_px[one - 1])[1:]:
-            after[islet & (nearest == part)] = next_number
+            after[at][islet & (nearest == part)] = next_number
             next_number += 1
     return Patch(box=whole, before=before.copy(), after=after)
 
@@ -207,18 +208,6 @@ def merged(codes: Map, numbers: Sequence[int]) -> Patch:
     joined = bridged(np.where(mask, before, 0), largest_gap_share=LARGEST_GAP_SHARE, least_gap_px=_LEAST_GAP_PX)
     free = joined & ((before < FIRST_ISLET) | mask)
     return Patch(box=box, before=before.copy(), after=np.where(free, np.uint16(min(numbers)), before))
-
-
-def filled(outline: NDArray[np.float64], shape_px: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
-    """Pixels whose centres lie inside an outline, as a box and the mask in it."""
-    from skimage.draw import polygon2mask
-
-    box = _box_of(outline, 1.0, shape_px)
-    corner = np.array([box[1].start, box[0].start])
-    size = box[0].stop - box[0].start, box[1].stop - box[1].start
-    # Centres of pixels lie at whole numbers there.
-    mask: NDArray[np.bool_] = polygon2mask(size, (outline - corner - 0.5)[:, ::-1])  # type: ignore[no-untyped-call]
-    return box, mask
 
 
 def _put(codes: Map, numbers: Sequence[int], code: int) -> Patch:
@@ -241,13 +230,16 @@ def _apart(codes: Map, after: Map, numbers: Sequence[int]) -> Map:
 
     next_number = unused_number(codes)
     for number in numbers:
-        parts, parts_n = ndimage.label(after == number)
+        if not (after == number).any():
+            continue
+        at, islet = _found(after, [number])
+        parts, parts_n = ndimage.label(islet)
         sizes_px = np.bincount(parts.ravel(), minlength=parts_n + 1)[1:]
         for rank, part in enumerate(np.argsort(-sizes_px, kind="stable") + 1):
             if sizes_px[part - 1] < LEAST_AREA_PX:
-                after[parts == part] = NOTHING
+                after[at][parts == part] = NOTHING
             elif rank:
-                after[parts == part] = next_number
+                after[at][parts == part] = next_number
                 next_number += 1
     return after
 
@@ -260,42 +252,3 @@ def _found(codes: NDArray[Any], numbers: Sequence[int]) -> tuple[Box, NDArray[np
         raise ParameterError(_("This islet is not there any more."))
     box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     return box, mask[box]
-
-
-def _box_of(points: NDArray[np.float64], margin_px: float, shape_px: tuple[int, ...]) -> Box:
-    low = np.floor(points.min(axis=0) - margin_px).astype(int)
-    high = np.ceil(points.max(axis=0) + margin_px).astype(int) + 1
-    (left, top), (right, bottom) = np.maximum(low, 0), np.minimum(high, [shape_px[1], shape_px[0]])
-    if left >= right or top >= bottom:
-        raise ParameterError(_("This lies outside of the picture."))
-    return slice(int(top), int(bottom)), slice(int(left), int(right))
-
-
-def _swept(stroke: NDArray[np.float64], radius_px: float, shape_px: tuple[int, ...]) -> tuple[Box, NDArray[np.bool_]]:
-    """Pixels whose centres a disc meets on its way along a stroke."""
-    box = _box_of(stroke, radius_px, shape_px)
-    y, x = np.mgrid[box]
-    mask = np.zeros(x.shape, dtype=bool)
-    ends = stroke if len(stroke) > 1 else np.repeat(stroke, 2, axis=0)
-    for (from_x, from_y), (to_x, to_y) in zip(ends, ends[1:], strict=False):
-        dx, dy = to_x - from_x, to_y - from_y
-        along = (x + 0.5 - from_x) * dx + (y + 0.5 - from_y) * dy
-        share = np.clip(along / max(dx * dx + dy * dy, 1e-12), 0.0, 1.0)
-        away = (x + 0.5 - from_x - share * dx) ** 2 + (y + 0.5 - from_y - share * dy) ** 2
-        mask |= away <= radius_px**2
-    return box, mask
-
-
-def _around(*boxes: Box) -> Box:
-    rows, columns = zip(*boxes, strict=True)
-    return (
-        slice(min(one.start for one in rows), max(one.stop for one in rows)),
-        slice(min(one.start for one in columns), max(one.stop for one in columns)),
-    )
-
-
-def _within(inner: Box, outer: Box) -> Box:
-    return (
-        slice(inner[0].start - outer[0].start, inner[0].stop - outer[0].start),
-        slice(inner[1].start - outer[1].start, inner[1].stop - outer[1].start),
-    )

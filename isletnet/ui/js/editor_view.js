@@ -2,6 +2,9 @@
 // unless a name says "screen".
 const INK = { islet: "#56cdff", selected: "#ffe14d", tissue: "#ff82d7", casing: "#0c0e18", drawn: "#ffffff" };
 const MARGIN_SCREEN = 8;
+const REST_MS = 120;
+// How much larger than the screen the sheet of outlines is, on each side.
+const SPARE = 0.25;
 
 function readOutlines(heads, buffer) {
   const points = new Float32Array(buffer.buffer, buffer.byteOffset, buffer.byteLength / 4);
@@ -41,7 +44,7 @@ class View {
     this.showsOutlines = true;
     this.stroke = { points: [], closed: false, width: 0 };
     this.cross = null;
-    this.picture = this.tissue = this.all = null;
+    this.picture = this.tissue = this.sheet = null;
     this.wanted = false;
   }
 
@@ -63,6 +66,7 @@ class View {
     const isFitted = !this.smallest || this.scale === this.smallest;
     this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
     this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
+    this.sheet = null;
     if (isFitted) this.fit();
     this.ask();
   }
@@ -115,8 +119,7 @@ class View {
     for (const shape of shapes) this.shapes.set(shape.number, shape);
     for (const number of this.selected) if (!this.shapes.has(number)) this.selected.delete(number);
     if (!this.shapes.has(this.hovered)) this.hovered = 0;
-    this.all = new Path2D();
-    for (const shape of this.shapes.values()) this.all.addPath(shape.path);
+    this.sheet = null;
     this.ask();
   }
 
@@ -145,8 +148,42 @@ class View {
     });
   }
 
-  line(path, colour, screen) {
-    const { context } = this;
+  // Outlines are drawn on a sheet somewhat larger than the screen. While one moves, the sheet moves along; once one
+  // rests, it is drawn anew. Thus hundreds of islets cost nothing in between.
+  drawOutlines(zoom) {
+    if (!this.sheet) this.renew(zoom);
+    const { canvas, left, top, width, height } = this.sheet;
+    this.context.drawImage(canvas, left, top, width, height);
+    if (this.sheet.scale === this.scale && this.covers(this.sheet)) return;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => {
+      this.sheet = null;
+      this.ask();
+    }, REST_MS);
+  }
+
+  covers({ left, top, width, height }) {
+    const right = Math.min(this.left + this.canvas.clientWidth / this.scale, this.width);
+    const bottom = Math.min(this.top + this.canvas.clientHeight / this.scale, this.height);
+    return left <= Math.max(this.left, 0) && top <= Math.max(this.top, 0) && left + width >= right && top + height >= bottom;
+  }
+
+  renew(zoom) {
+    const [width, height] = [this.canvas.width, this.canvas.height].map((side) => (side * (1 + 2 * SPARE)) / zoom);
+    const left = this.left - (width * SPARE) / (1 + 2 * SPARE);
+    const top = this.top - (height * SPARE) / (1 + 2 * SPARE);
+    const canvas = new OffscreenCanvas(Math.ceil(width * zoom) || 1, Math.ceil(height * zoom) || 1);
+    const context = canvas.getContext("2d");
+    context.setTransform(zoom, 0, 0, zoom, -left * zoom, -top * zoom);
+    const all = new Path2D();
+    for (const { box, path } of this.shapes.values())
+      if (box[0] < left + width && box[2] > left && box[1] < top + height && box[3] > top) all.addPath(path);
+    this.line(all, INK.islet, 1.5, context);
+    this.sheet = { canvas, left, top, width, height, scale: this.scale };
+  }
+
+  line(path, colour, screen, context = this.context) {
+    context.lineJoin = "bevel";
     context.lineWidth = (screen + 2) / this.scale;
     context.strokeStyle = INK.casing;
     context.stroke(path);
@@ -163,12 +200,11 @@ class View {
     context.fillRect(0, 0, canvas.width, canvas.height);
     const zoom = ratio * this.scale;
     context.setTransform(zoom, 0, 0, zoom, -this.left * zoom, -this.top * zoom);
-    context.lineJoin = context.lineCap = "round";
     context.imageSmoothingEnabled = this.scale < 3;
     if (this.picture) context.drawImage(this.picture, 0, 0, this.width, this.height);
     if (this.showsOutlines) {
       if (this.tissue) context.drawImage(this.tissue, 0, 0, this.width, this.height);
-      if (this.all) this.line(this.all, INK.islet, 1.5);
+      if (this.shapes.size) this.drawOutlines(zoom);
     }
     const hovered = this.shapes.get(this.hovered);
     if (hovered) this.wash(hovered.path, "rgba(86,205,255,.22)");
@@ -195,6 +231,7 @@ class View {
     if (points.length === 1) path.lineTo(points[0][0] + 0.01, points[0][1]);
     if (closed) path.closePath();
     if (width) {
+      this.context.lineJoin = this.context.lineCap = "round";
       this.context.lineWidth = width;
       this.context.strokeStyle = "rgba(255,255,255,.45)";
       this.context.stroke(path);
