@@ -30,7 +30,7 @@ from serve.monitor import Monitor
 from serve.pruner import Keeper
 from serve.segmenter import Segmenter
 from serve.shepherd import Shepherd
-from serve.statistics import EventLog
+from serve.statistics.events import EventLog
 from serve.work.tasks import Answer, Broken, Task
 
 RETRY_S = 5.0

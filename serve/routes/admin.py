@@ -15,8 +15,8 @@ from serve import files
 from serve.access.keys import KeyStatus, add_key, list_keys, revoke_key
 from serve.doors import Deps, TheDeps, Who
 from serve.small_bodies import SmallBodyRoute
-from serve.statistics_tables import Statistics, aggregate, period, to_json
-from serve.statistics_xlsx import statistics_xlsx
+from serve.statistics.tables import Statistics, aggregate, period, to_json
+from serve.statistics.xlsx import statistics_xlsx
 from serve.types import ClockAnswer, Key, KeyList, KeyOrder, NewKey
 
 router = APIRouter(prefix="/api", tags=["admin"], route_class=SmallBodyRoute)

@@ -10,7 +10,7 @@ from isletnet.errors import StoreUnavailableError
 from isletnet.storage import jobs, leases, records
 from isletnet.storage.layout import FileRecord, ImageOutcome, Request
 from isletnet.storage.statistics import Event, append_events, read_events
-from serve.statistics import MOST_WAITING, EndWatch, EventLog
+from serve.statistics.events import MOST_WAITING, EndWatch, EventLog
 from tests.storage.actors import Clock, dispatcher, draft, ended, submit
 from tests.storage.store_contract import MemoryStore
 

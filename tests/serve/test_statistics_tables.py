@@ -11,8 +11,8 @@ import pytest
 
 from isletnet.errors import ParameterError
 from isletnet.storage.statistics import Event
-from serve.statistics_tables import aggregate, period, to_json
-from serve.statistics_xlsx import MOST_BARS, statistics_xlsx
+from serve.statistics.tables import aggregate, period, to_json
+from serve.statistics.xlsx import MOST_BARS, statistics_xlsx
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 10)
 NASTY = "=cmd|'/c calc'!A1"

@@ -23,7 +23,7 @@ from isletnet.studies.operation import (
     warning_table,
 )
 from isletnet.studies.sources import read_results
-from serve.statistics_tables import aggregate, to_json
+from serve.statistics.tables import aggregate, to_json
 
 FIRST, LAST = date(2026, 3, 30), date(2026, 4, 3)
 

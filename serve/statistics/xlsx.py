@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isletnet.exports.text import printable
-from serve.statistics_tables import Statistics, tables
+from serve.statistics.tables import Statistics, tables
 
 if TYPE_CHECKING:
     import pandas as pd
