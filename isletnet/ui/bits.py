@@ -31,7 +31,7 @@ def esm(*names: str) -> str:
 class Shell(anywidget.AnyWidget):
     """The head of every page: name, links, language, light or dark, and the field for a key."""
 
-    _esm = esm("shell.js")
+    _esm = esm("bits.js", "shell.js")
     title = traitlets.Unicode().tag(sync=True)
     links: traitlets.List[Any] = traitlets.List().tag(sync=True)
     texts = traitlets.Dict().tag(sync=True)

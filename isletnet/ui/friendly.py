@@ -28,7 +28,7 @@ def sentence(error: BaseException) -> str:
 
 def problem(code: str | None, message: str | None = None, *, call_id: str | None = None) -> str:
     """Say what an error code of the service means; ``message`` is its own English sentence."""
-    known = _problems().get(code or "")
+    known = problems().get(code or "")
     text = known or message or _("Something went wrong.")
     if code in (None, "unexpected", "service_failed") and call_id:
         text += " " + _("Tell your administrator this number: {number}", number=call_id)
@@ -79,7 +79,8 @@ def _shown(name: str, value: float | None) -> str:
     return percent(value) if is_share else number(value)
 
 
-def _problems() -> dict[str, str]:
+def problems() -> dict[str, str]:
+    """Give the sentences for codes of the service, for widgets that call it from the browser."""
     return {
         "unreachable": _("The service does not answer. Wait a moment and try again; your finished work is safe."),
         "busy": _("The service has much to do just now. Try again in a minute."),
@@ -90,7 +91,6 @@ def _problems() -> dict[str, str]:
         "forbidden": _("You are not allowed to do this. Ask your administrator."),
         "not_found": _("There is no such request, or it belongs to somebody else."),
         "gone": _("This was deleted."),
-        "conflict": "",
         "too_large": _("This file is larger than the service takes."),
         "image_unsupported": _("This is not a picture that can be read. Send TIFF, PNG, JPEG or BMP."),
         "image_damaged": _("This file is damaged or cut short. Copy it again from the microscope and send it again."),
@@ -123,7 +123,7 @@ def _warnings() -> dict[str, str]:
         "too_few_islets": _("{islets_n} islets are few: the IEQ is uncertain by chance alone. Count about {needed_n}."),
         "oversize_islets": _("{oversize_n} islets are very large. Some may be several islets in one outline."),
         "very_high_exocrine_contact": _(
-            "Much of the islets' outline ({mean_contact_fraction}) touches exocrine tissue; their volume is understated."
+            "Much of the islets' outline ({mean_contact_fraction}) touches exocrine tissue, so volumes are understated."
         ),
         "networks_disagree": _("The networks disagree on this picture. Check the outlines by eye."),
         "nothing_found": _("No islet was found that is large enough to be counted."),

@@ -3,12 +3,6 @@
 const KEY = "isletnet-key";
 const THEME = "isletnet-theme";
 
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
 function showTheme() {
   const chosen = localStorage.getItem(THEME);
   if (chosen) document.documentElement.dataset.theme = chosen;
@@ -38,11 +32,11 @@ function render({ model, el }) {
     if (active) link.setAttribute("aria-current", "page");
     return element("li", {}, link);
   });
-  const languages = element("select", { ariaLabel: texts.language, className: "islet-language" });
+  const languages = element("select", { aria: { label: texts.language }, className: "islet-language" });
   for (const [code, name] of Object.entries(model.get("languages")))
     languages.append(element("option", { value: code, textContent: name, selected: code === model.get("language") }));
   languages.addEventListener("change", () => speak(languages.value));
-  const theme = element("button", { type: "button", textContent: "◐", title: texts.theme, ariaLabel: texts.theme });
+  const theme = element("button", { type: "button", textContent: "◐", title: texts.theme, aria: { label: texts.theme } });
   theme.addEventListener("click", () => {
     localStorage.setItem(THEME, isDark() ? "light" : "dark");
     showTheme();

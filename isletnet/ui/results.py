@@ -1,0 +1,300 @@
+"""What a request found, as a page: headline numbers, criteria, warnings, tables, and each image with its islets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+from isletnet.client import Results
+from isletnet.ui import friendly
+from isletnet.ui.bits import Tone, card_html, cards, esm, html, notice_html, section, table_html, warnings_html
+from isletnet.ui.i18n import ABSENT, _, language, ngettext, number, percent, when
+from isletnet.ui.session import Session
+from isletnet.ui.words import criterion_name, method_name, unit_name
+
+Summary = Mapping[str, Any]
+
+
+class Viewer(anywidget.AnyWidget):
+    """An image with its outlines, table and histogram, all linked; it fetches its data from the service itself."""
+
+    _esm = esm("bits.js", "viewer.js")
+    api_url = traitlets.Unicode().tag(sync=True)
+    headers: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
+    texts: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
+    problems: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
+    language = traitlets.Unicode().tag(sync=True)
+    request_id = traitlets.Unicode().tag(sync=True)
+    number = traitlets.Int().tag(sync=True)
+    version = traitlets.Int().tag(sync=True)
+    um_per_px = traitlets.Float(None, allow_none=True).tag(sync=True)
+    ieq_method = traitlets.Unicode().tag(sync=True)
+    width_px = traitlets.Int().tag(sync=True)
+    height_px = traitlets.Int().tag(sync=True)
+
+
+class Downloads(anywidget.AnyWidget):
+    """Files of a request to save."""
+
+    _esm = esm("bits.js", "downloads.js")
+    api_url = traitlets.Unicode().tag(sync=True)
+    headers: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
+    problems: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
+    files: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    print_text = traitlets.Unicode().tag(sync=True)
+
+
+def show_results(session: Session, results: Results) -> widgets.Widget:
+    """Make the page of a request's results.
+
+    Parameters
+    ----------
+    session
+        Of the person who looks.
+    results
+        As the client gives them.
+    """
+    parts: list[widgets.Widget] = [
+        html(notice_html(f"{one['name']}: {friendly.problem(one.get('code'), one.get('message'))}", "severe"))
+        for one in results.failed
+    ]
+    if results.versions:
+        parts.append(html(notice_html(_correction(results), "info")))
+    parts += [_sample(sample) for sample in results.samples]
+    parts.append(section(_files(session, results.request_id), title=_("Save and print")))
+    parts += [_image(session, results, image) for image in results.images]
+    return widgets.VBox(parts)
+
+
+def headline(summary: Summary) -> list[str]:
+    """Write the headline numbers of a sample or an image as cards, each with its interval and method."""
+    prepared = summary.get("preparation") or {}
+    made = [
+        _card(_("IEQ in the pictures"), summary["ieq"], method_name(summary["ieq_method"])),
+        _card(_("Islets counted"), summary["count"], _("of at least 50 µm") if summary["um_per_px"] else ""),
+        _card(_("Purity"), summary["purity_area"], _("share of the tissue's area")),
+        _card(_("Mean diameter"), summary["mean_diameter"], _("circle of equal area")),
+    ]
+    if prepared:
+        made = [
+            _card(_("Total IEQ"), prepared["total_ieq"], _("of the whole preparation")),
+            *([_card(_("IEQ per kg"), prepared["ieq_per_kg"])] if prepared.get("ieq_per_kg") else []),
+            *([_card(_("IEQ per g"), prepared["ieq_per_g_pancreas"])] if prepared.get("ieq_per_g_pancreas") else []),
+            *made,
+        ]
+    return made
+
+
+def criteria_html(summary: Summary) -> str:
+    """Write the release criteria with what was found, and whether it is enough."""
+    rows = []
+    for one in summary["criteria"]:
+        asked, value = one["criterion"], one["value"]
+        word = {True: _("met"), False: _("not met"), None: _("unknown")}[one["passed"]]
+        tone = {True: "good", False: "severe", None: "quiet"}[one["passed"]]
+        sign = {">=": "≥", "<=": "≤"}[asked["comparison"]]
+        rows.append(
+            f'<tr><th scope="row">{escape(criterion_name(asked["name"]))}</th>'
+            f"<td>{_value(value, asked['unit'])}</td><td>{sign} {_value(asked['limit'], asked['unit'])}</td>"
+            f'<td><span class="islet-word islet-{tone}">{escape(word)}</span></td></tr>'
+        )
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in ("", _("found"), _("asked for"), ""))
+    return f'<div class="islet-table"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def size_classes_html(summary: Summary) -> str:
+    """Write the table of size classes."""
+    rows = [
+        [
+            f"{number(one['lower_um'], 0)} – {number(one['upper_um'], 0)}"
+            if one["upper_um"] is not None
+            else f"≥ {number(one['lower_um'], 0)}",
+            number(one["islets_n"], 0),
+            percent(one["count_fraction"]),
+            number(one["ieq_continuous"], 1),
+            number(one["ieq_ricordi"], 1),
+            percent(one["ieq_fraction"]),
+        ]
+        for one in summary["size_classes"]
+    ]
+    head = [_("Diameter (µm)"), _("Islets"), _("Share"), _("IEQ"), _("IEQ, Ricordi"), _("Share of IEQ")]
+    return table_html(head, rows)
+
+
+def methods_html(summary: Summary) -> str:
+    """Write the volume methods side by side."""
+    rows = []
+    chosen = summary["ieq"]["value"]
+    for name, estimate in summary["ieq_by_method"].items():
+        ratio = estimate["value"] / chosen if chosen and estimate["value"] is not None else None
+        volume = (summary["volume_by_method_nl"].get(name) or {}).get("value")
+        rows.append(
+            [method_name(name), number(estimate["value"]), interval(estimate), number(volume), number(ratio, 2)]
+        )
+    return table_html([_("Method"), _("IEQ"), _("95 % interval"), _("Volume (nL)"), _("Ratio")], rows)
+
+
+def interval(estimate: Summary | None) -> str:
+    """Write the interval of an estimate in its unit; a dash without one."""
+    given = (estimate or {}).get("interval")
+    if not estimate or not given:
+        return ABSENT
+    shown = percent if estimate["unit"] == "fraction" else number
+    return f"{shown(given['low'])} – {shown(given['high'])}"
+
+
+def _card(label: str, estimate: Summary, method: str = "", tone: Tone = "") -> str:
+    level = (estimate.get("interval") or {}).get("level")
+    detail = f"{interval(estimate)} ({percent(level)})" if level else ""
+    return card_html(label, _value(estimate["value"], estimate["unit"]), detail, method=method, tone=tone)
+
+
+def _value(value: float | None, unit: str) -> str:
+    if value is None:
+        return ABSENT
+    return percent(value) if unit == "fraction" else f"{number(value)} {unit_name(unit)}".strip()
+
+
+def _sample(sample: Mapping[str, Any]) -> widgets.Widget:
+    summary = sample["summary"]
+    about = ngettext("{n} image", "{n} images", len(sample["images"]))
+    name = sample["name"] or _("Sample without a name")
+    parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary))]
+    if summary["preparation"] and summary["criteria"]:
+        parts += [html(f"<h3>{escape(_('Release criteria'))}</h3>{criteria_html(summary)}")]
+    replicates = (summary["preparation"] or {}).get("replicate_cv_fraction")
+    if replicates is not None:
+        parts.append(html(f"<p>{escape(_('Repeated counts vary by {cv} (CV).', cv=percent(replicates, 1)))}</p>"))
+    if summary["um_per_px"]:
+        parts.append(_folded(_("Size classes"), size_classes_html(summary), is_open=True))
+        parts.append(_folded(_("Volume methods side by side"), methods_html(summary)))
+    parts.append(_folded(_("All numbers, with their methods"), _all_numbers(summary)))
+    return section(*parts, title=f"{name} · {about}")
+
+
+def _all_numbers(summary: Summary) -> str:
+    named = {
+        _("IEQ"): summary["ieq"],
+        _("Islets counted"): summary["count"],
+        _("Purity by area"): summary["purity_area"],
+        _("Purity by volume"): summary["purity_volume"],
+        _("IEQ per islet"): summary["islet_index"],
+        _("Mean diameter"): summary["mean_diameter"],
+        _("Median diameter"): summary["median_diameter"],
+        **{key.replace("_", " ").capitalize(): value for key, value in summary["fragmentation"].items()},
+        **{key.replace("_", " ").capitalize(): value for key, value in summary["contact"].items()},
+    }
+    rows = [
+        [name, _value(one["value"], one["unit"]), interval(one), one["method"]] for name, one in named.items() if one
+    ]
+    return table_html(["", _("Value"), _("Interval"), _("Method")], rows)
+
+
+def _folded(title: str, content: str, *, is_open: bool = False) -> widgets.HTML:
+    state = " open" if is_open else ""
+    return html(f'<details class="islet-folded"{state}><summary>{escape(title)}</summary>{content}</details>')
+
+
+def _correction(results: Results) -> str:
+    last = results.versions[-1]
+    return _(
+        "Corrected by {who}, {when} (version {version}).", who=last.actor, when=when(last.utc), version=last.version
+    )
+
+
+def _image(session: Session, results: Results, image: Mapping[str, Any]) -> widgets.Widget:
+    record = image["record"]
+    summary = record["summary"]
+    place = f"/requests/{results.request_id}/images/{image['number']}"
+    viewer = Viewer(
+        api_url=session.place.browser_api_url,
+        headers=session.browser_headers,
+        texts=_viewer_texts(),
+        problems=friendly.problems(),
+        language=language(),
+        request_id=results.request_id,
+        number=image["number"],
+        version=results.version,
+        um_per_px=summary["um_per_px"],
+        ieq_method=summary["ieq_method"],
+        width_px=record["image"]["width_px"],
+        height_px=record["image"]["height_px"],
+    )
+    stem = image["name"].rsplit(".", 1)[0]
+    files: Sequence[tuple[str, str, str]] = (
+        ("overlay.png", _("Picture with outlines"), "png"),
+        ("islets.csv", _("Table of islets"), "csv"),
+        ("rois.zip", "ImageJ", "zip"),
+        ("contours.geojson", "QuPath", "geojson"),
+        ("labels.tif", _("Labels"), "tif"),
+    )
+    downloads = Downloads(
+        api_url=session.place.browser_api_url,
+        headers=session.browser_headers,
+        problems=friendly.problems(),
+        files=[{"path": f"{place}/{path}", "text": text, "name": f"{stem}.{end}"} for path, text, end in files],
+    )
+    query = f"request={results.request_id}&amp;image={image['number']}&amp;lang={quote(language())}"
+    correct = html(
+        f'<a class="islet-button islet-no-print" href="correct?{query}">{escape(_("Correct the outlines"))}</a> '
+        f'<a class="islet-button islet-no-print" href="view3d?{query}">{escape(_("View in 3D"))}</a>'
+    )
+    several = len(results.images) > 1
+    parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary))] if several else []
+    return section(*parts, viewer, downloads, correct, html(_made_by(record)), title=image["name"])
+
+
+def _made_by(record: Mapping[str, Any]) -> str:
+    made = record["provenance"]
+    network, scale = made["network"], record["calibration"]["um_per_px"]
+    source = {"caller": _("given by you"), "file": _("read from the file")}.get(record["calibration"]["source"], "")
+    size = f"{number(scale, 3)} µm/px ({source})" if scale else _("pixel size unknown")
+    text = f"{size} · {network['name']} {network['version']} · isletnet {made['package_version']}"
+    return f'<p class="islet-quiet">{escape(text)}</p>'
+
+
+def _files(session: Session, request_id: str) -> Downloads:
+    files = (
+        ("report.pdf", _("Report (PDF)")),
+        ("results.xlsx", _("Tables (Excel)")),
+        ("islets.csv", _("All islets (CSV)")),
+        ("archive.zip", _("Everything (ZIP)")),
+    )
+    return Downloads(
+        api_url=session.place.browser_api_url,
+        headers=session.browser_headers,
+        problems=friendly.problems(),
+        print_text=_("Print this page"),
+        files=[
+            {"path": f"/requests/{request_id}/{name}", "text": text, "name": name, "main": name == "report.pdf"}
+            for name, text in files
+        ],
+    )
+
+
+def _viewer_texts() -> dict[str, str]:
+    return {
+        "viewer": _("Picture with islets: arrow keys move it, plus and minus zoom"),
+        "viewer_how": _("Point at an islet to see its numbers; drag to move, turn the wheel to zoom."),
+        "zoom_in": _("Zoom in"),
+        "zoom_out": _("Zoom out"),
+        "zoom_fit": _("Whole picture"),
+        "outlines": _("Outlines"),
+        "number": _("No."),
+        "diameter": _("Diameter (µm)"),
+        "diameter_px": _("Diameter (px)"),
+        "area": _("Area (µm²)"),
+        "area_px": _("Area (px)"),
+        "ieq": _("IEQ"),
+        "circularity": _("Circularity"),
+        "table": _("Islets, the largest first"),
+        "histogram": _("Islets by diameter (µm)"),
+        "islet": _("Islet"),
+        "particle": _("Small particle"),
+    }
