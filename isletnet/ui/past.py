@@ -71,12 +71,13 @@ def sample_of(status: Status) -> str:
 
 
 def matching(requests: Sequence[Status], *, words: str = "", kind: Kind = "all") -> tuple[Status, ...]:
-    """Choose the requests that hold all words in the names of their samples or in their id."""
+    """Choose the requests that hold all words in the names of their samples, or whose id begins with the words."""
     wanted = words.casefold().split()
 
     def fits(status: Status) -> bool:
-        text = f"{sample_of(status)} {status.request_id}".casefold()
-        return status.state in _STATES[kind] and all(word in text for word in wanted)
+        name = sample_of(status).casefold()
+        is_named = all(word in name for word in wanted)
+        return status.state in _STATES[kind] and (is_named or status.request_id.startswith(words.strip()))
 
     return tuple(status for status in requests if fits(status))
 

@@ -1,0 +1,203 @@
+"""The example for one host: nginx with pages and API behind it, driven over TLS."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from service_in_process import Service, service
+
+from serve.access.keys import add_key
+from tests.client.live import Server
+from tests.serve.requests_at_work import picture
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+HOST = "islets.clinic.example"
+PASSWORDS = {"ann": "one", "bea": "two"}
+FRAME = """
+user root;
+daemon off;
+pid {folder}/pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/isletnet.conf;
+}}
+"""
+
+
+class Mirror(socketserver.StreamRequestHandler):
+    """Stands for the pages: answers with the path and the headers that came."""
+
+    def handle(self) -> None:
+        path = self.rfile.readline().split()[1].decode()
+        lines = iter(lambda: self.rfile.readline().strip().decode(), "")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        body = json.dumps({"path": path, **headers}).encode()
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """One host, and the service behind it."""
+
+    made: Service
+    https_port: int
+    http_port: int
+
+    def client(self, name: str | None = None, **headers: str) -> httpx.Client:
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        return httpx.Client(
+            base_url=f"https://127.0.0.1:{self.https_port}",
+            headers={"Host": HOST, **headers},
+            auth=(name, PASSWORDS[name]) if name else None,
+            verify=trusting,
+            trust_env=False,
+            timeout=20,
+        )
+
+
+def free_ports(n: int) -> list[int]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports
+
+
+def write_configuration(folder: Path, *, api: int, pages: int, http: int, https: int) -> Path:
+    """Write the example with this test's ports and paths, in the frame that Debian gives it."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for old, new in {
+        "listen [::]:80;": "",
+        "listen [::]:443 ssl http2;": "",
+        "listen 80;": f"listen 127.0.0.1:{http};",
+        "listen 443 ssl http2;": f"listen 127.0.0.1:{https} ssl http2;",
+        "server 127.0.0.1:8000;": f"server 127.0.0.1:{api};",
+        "server 127.0.0.1:8080;": f"server 127.0.0.1:{pages};",
+        "/etc/nginx/isletnet.crt;": f"{folder}/isletnet.crt;",
+        "/etc/nginx/isletnet.key;": f"{folder}/isletnet.key;",
+        "/etc/nginx/isletnet.users;": f"{folder}/isletnet.users;",
+    }.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (folder / "isletnet.conf").write_text(text, encoding="utf-8")
+    users = "".join(f"{name}:{{PLAIN}}{password}\n" for name, password in PASSWORDS.items())
+    (folder / "isletnet.users").write_text(users, encoding="utf-8")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"),
+            *("-keyout", str(folder / "isletnet.key"), "-out", str(folder / "isletnet.crt")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    (folder / "nginx.conf").write_text(FRAME.format(folder=folder), encoding="utf-8")
+    return folder / "nginx.conf"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    settings = {"pages_origin": f"https://{HOST}", "trusted_proxy": "127.0.0.1"}
+    made = service(folder / "store", folder / "network", **settings)
+    api = Server(lambda: made.app)
+    pages = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mirror)
+    http, https = free_ports(2)
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "nginx"
+    configuration = write_configuration(folder, api=api.port, pages=pages.server_address[1], http=http, https=https)
+    command = [nginx, "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
+    tried = subprocess.run([*command, "-t"], capture_output=True, text=True)
+    assert tried.returncode == 0, tried.stderr
+    api.start()
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    waiting = threading.Event()
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", https)) == 0:
+                break
+        waiting.wait(0.05)
+    yield House(made=made, https_port=https, http_port=http)
+    running.terminate()
+    running.wait(timeout=20)
+    pages.shutdown()
+    pages.server_close()
+    api.stop()
+
+
+def test_plain_http_leads_to_tls(house: House):
+    answer = httpx.get(f"http://127.0.0.1:{house.http_port}/history?lang=cs", headers={"Host": HOST}, trust_env=False)
+    assert (answer.status_code, answer.headers["Location"]) == (308, f"https://{HOST}/history?lang=cs")
+
+
+@pytest.mark.parametrize("path", ["/analyse", "/api/session", "/api/kernels/1/channels"])
+def test_nobody_gets_in_unknown(house: House, path: str):
+    with house.client() as client:
+        assert client.get(path).status_code == 401
+
+
+def test_machines_may_ask_whether_it_lives(house: House):
+    with house.client() as client:
+        answer = client.get("/api/health/live")
+    assert (answer.status_code, answer.json()["state"]) == (200, "ok")
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
+
+
+@pytest.mark.parametrize("path", ["/analyse?request=1", "/api/kernels/1/channels", "/voila/static/main.js"])
+def test_pages_and_their_kernels_are_reached(house: House, path: str):
+    with house.client("ann", Upgrade="websocket", Connection="upgrade") as client:
+        told = client.get(path).json()
+    assert (told["path"], told["host"], told["x-forwarded-user"]) == (path, HOST, "ann")
+    assert (told["upgrade"], told["connection"]) == ("websocket", "upgrade")
+
+
+def test_nobody_is_somebody_else(house: House):
+    spoken = {"X-Forwarded-User": "bea"}
+    with house.client("ann", **spoken) as client:
+        assert client.get("/api/session").json()["name"] == "ann"
+        assert client.get("/analyse").json()["x-forwarded-user"] == "ann"
+    with house.client(**spoken, Authorization="Bearer nonsense") as client:
+        assert client.get("/api/session").status_code == 401
+        assert "x-forwarded-user" not in client.get("/analyse").json()
+
+
+def test_a_program_needs_only_its_key(house: House):
+    key, _ = add_key(house.made.store, "robot", ("submit", "read"), actor="test", now=house.made.now())
+    with house.client(Authorization=f"Bearer {key}") as client:
+        assert client.get("/api/session").json()["name"] == "robot"
+
+
+def test_large_files_pass_and_progress_comes_as_it_happens(house: House):
+    with house.client("ann", Origin=f"https://{HOST}") as client:
+        client.headers["X-CSRF-Token"] = client.get("/api/session").json()["csrf"]
+        request_id = client.post("/api/requests", json={"um_per_px": 2.0}).json()["request_id"]
+        here = f"/api/requests/{request_id}"
+        # Beyond what nginx takes by itself; bytes after the end of a PNG are no part of it.
+        sent = client.put(f"{here}/images/0", content=picture() + bytes(3_000_000))
+        assert (sent.status_code, sent.json()["size_bytes"]) == (201, len(picture()) + 3_000_000)
+        assert client.post(f"{here}/submit").status_code == 202
+        with client.stream("GET", f"{here}/events") as events:
+            lines = (line for line in events.iter_lines() if line.startswith("data:"))
+            assert json.loads(next(lines)[5:])["state"] == "queued"
+            house.made.work()
+            assert "done" in [json.loads(line[5:]).get("state") for line in lines]
+    with house.client("bea") as client:
+        assert client.get(here).status_code == 404
