@@ -8,12 +8,12 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 import isletnet
-from serve import problems
 from serve.access.identity import pages_origins
-from serve.calls import Calls
-from serve.doors import Deps
+from serve.doors import problems
+from serve.doors.calls import Calls
+from serve.doors.deps import Deps
+from serve.doors.types import ProblemAnswer
 from serve.routes import admin, analysis, corrections, progress, requests, results, service, training
-from serve.types import ProblemAnswer
 
 ROUTERS = (
     service.router,

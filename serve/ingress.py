@@ -24,8 +24,8 @@ from serve.access.identity import Access
 from serve.access.limits import Limits
 from serve.access.refusals import BusyError
 from serve.app import create_app
-from serve.calls import ACCESS_LOG
-from serve.doors import Deps
+from serve.doors.calls import ACCESS_LOG
+from serve.doors.deps import Deps
 from serve.monitor import Monitor
 from serve.pruner import Keeper
 from serve.segmenter import Segmenter

@@ -25,7 +25,7 @@ from serve.access.identity import Access
 from serve.access.limits import Limits
 from serve.app import create_app
 from serve.chores import plain, plan_prune, run_prune
-from serve.doors import Deps
+from serve.doors.deps import Deps
 from serve.monitor import Monitor
 from serve.work.tasks import Answer, Task
 from serve.worker import do_here, process_one

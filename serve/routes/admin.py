@@ -11,13 +11,13 @@ from fastapi.responses import StreamingResponse
 from isletnet.errors import ParameterError
 from isletnet.storage.retention import confirm_clock
 from isletnet.storage.statistics import read_events
-from serve import files
 from serve.access.keys import KeyStatus, add_key, list_keys, revoke_key
-from serve.doors import Deps, TheDeps, Who
-from serve.small_bodies import SmallBodyRoute
+from serve.doors import files
+from serve.doors.deps import Deps, TheDeps, Who
+from serve.doors.types import ClockAnswer, Key, KeyList, KeyOrder, NewKey
+from serve.intake.small_bodies import SmallBodyRoute
 from serve.statistics.tables import Statistics, aggregate, period, to_json
 from serve.statistics.xlsx import statistics_xlsx
-from serve.types import ClockAnswer, Key, KeyList, KeyOrder, NewKey
 
 router = APIRouter(prefix="/api", tags=["admin"], route_class=SmallBodyRoute)
 

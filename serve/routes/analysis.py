@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request
 
 from isletnet.errors import NetworkError
 from isletnet.networks.catalogue import find_network, network_names
-from serve.answers import wanted
-from serve.doors import TheDeps, Who
-from serve.forms import image_form
-from serve.requests import check_parameters
-from serve.samples import pooled_sample
-from serve.types import AnalysisAnswer, Network, NetworkList, SampleAnswer
-from serve.uploads import Body
+from serve.doors.answers import wanted
+from serve.doors.deps import TheDeps, Who
+from serve.doors.samples import pooled_sample
+from serve.doors.types import AnalysisAnswer, Network, NetworkList, SampleAnswer
+from serve.intake.forms import image_form
+from serve.intake.requests import check_parameters
+from serve.intake.uploads import Body
 from serve.work.tasks import NowDone, NowTask
 
 router = APIRouter(prefix="/api", tags=["analysis"])

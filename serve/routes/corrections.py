@@ -12,13 +12,14 @@ from isletnet.errors import NotStoredError
 from isletnet.storage.consent import record_consent
 from isletnet.storage.corrections import add_correction
 from isletnet.storage.versions import Correction
-from serve import files, requests
 from serve.access.limits import MEGABYTE
-from serve.answers import RefusedInputError, wanted
-from serve.doors import TheDeps, Who
-from serve.small_bodies import SmallBodyRoute
-from serve.types import ConsentAnswer, ConsentOrder, CorrectionAnswer
-from serve.uploads import Body, counted, read_small
+from serve.doors import files
+from serve.doors.answers import RefusedInputError, wanted
+from serve.doors.deps import TheDeps, Who
+from serve.doors.types import ConsentAnswer, ConsentOrder, CorrectionAnswer
+from serve.intake import requests
+from serve.intake.small_bodies import SmallBodyRoute
+from serve.intake.uploads import Body, counted, read_small
 from serve.work.tasks import CorrectionDone, CorrectionTask, Refused
 
 router = APIRouter(prefix="/api/requests", tags=["corrections"], route_class=SmallBodyRoute)

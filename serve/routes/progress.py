@@ -13,10 +13,10 @@ from fastapi.responses import StreamingResponse
 from isletnet.errors import IsletnetError, NotStoredError
 from isletnet.storage.layout import Request as StoredRequest
 from isletnet.storage.owners import requests_of
-from serve import requests
-from serve.doors import Deps, TheDeps, Who
-from serve.status import brief_of, has_ended, status_of
-from serve.types import ENDED, FullStatus, RequestList, RequestStatus, State
+from serve.doors.deps import Deps, TheDeps, Who
+from serve.doors.status import brief_of, has_ended, status_of
+from serve.doors.types import ENDED, FullStatus, RequestList, RequestStatus, State
+from serve.intake import requests
 
 router = APIRouter(prefix="/api/requests", tags=["progress"])
 

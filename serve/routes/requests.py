@@ -10,14 +10,14 @@ from isletnet.storage.jobs import cancel
 from isletnet.storage.layout import check_request_id
 from isletnet.storage.resubmit import resubmit
 from isletnet.storage.retention import delete_request, erase
-from serve import requests
-from serve.doors import TheDeps, Who
-from serve.forms import read_parameters, submit_form
-from serve.parameters import RequestParameters
-from serve.small_bodies import SmallBodyRoute
-from serve.status import links_of, status_of
-from serve.types import DeletedAnswer, DraftAnswer, FullStatus, RequeuedAnswer, UploadAnswer
-from serve.uploads import Body
+from serve.doors.deps import TheDeps, Who
+from serve.doors.status import links_of, status_of
+from serve.doors.types import DeletedAnswer, DraftAnswer, FullStatus, RequeuedAnswer, UploadAnswer
+from serve.intake import requests
+from serve.intake.forms import read_parameters, submit_form
+from serve.intake.small_bodies import SmallBodyRoute
+from serve.intake.uploads import Body
+from serve.work.parameters import RequestParameters
 
 router = APIRouter(prefix="/api/requests", tags=["requests"], route_class=SmallBodyRoute)
 streams = APIRouter(prefix="/api/requests", tags=["requests"])

@@ -11,10 +11,11 @@ from isletnet.errors import GoneError, NotStoredError
 from isletnet.storage.layout import image_key
 from isletnet.storage.records import images_of
 from isletnet.storage.versions import versions_of
-from serve import files, requests
 from serve.access.identity import Principal
-from serve.doors import Deps, TheDeps, Who
-from serve.types import ResultsAnswer, Version
+from serve.doors import files
+from serve.doors.deps import Deps, TheDeps, Who
+from serve.doors.types import ResultsAnswer, Version
+from serve.intake import requests
 
 router = APIRouter(prefix="/api/requests", tags=["results"])
 

@@ -8,8 +8,8 @@ from anyio import to_thread
 from fastapi import APIRouter, Response
 
 from serve.access.keys import SCOPES
-from serve.doors import TheDeps, Who
-from serve.types import HealthAnswer, SessionAnswer
+from serve.doors.deps import TheDeps, Who
+from serve.doors.types import HealthAnswer, SessionAnswer
 
 router = APIRouter(prefix="/api", tags=["service"])
 

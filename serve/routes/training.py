@@ -18,12 +18,12 @@ from isletnet.storage.training import (
     size_of,
     stream_export,
 )
-from serve import files
 from serve.access.identity import Principal
-from serve.doors import Deps, TheDeps, Who
-from serve.problems import RangeError
-from serve.small_bodies import SmallBodyRoute
-from serve.types import ExportAnswer, ExportOrder
+from serve.doors import files
+from serve.doors.deps import Deps, TheDeps, Who
+from serve.doors.problems import RangeError
+from serve.doors.types import ExportAnswer, ExportOrder
+from serve.intake.small_bodies import SmallBodyRoute
 
 router = APIRouter(prefix="/api/training", tags=["training"], route_class=SmallBodyRoute)
 

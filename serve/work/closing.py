@@ -15,8 +15,8 @@ from isletnet.storage.consent import consent_of, record_consent
 from isletnet.storage.layout import ImageOutcome, Request, file_key
 from isletnet.storage.leases import Lease
 from isletnet.storage.store import Store
-from serve.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
 from serve.work.images import Rules, image_of, put_file
+from serve.work.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
 from serve.work.tasks import ClosingDone, ClosingTask, Tell
 from serve.work.training import copy_for_training
 

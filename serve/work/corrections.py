@@ -27,9 +27,9 @@ from isletnet.storage.versions import (
     load_result,
     unfinished,
 )
-from serve.parameters import RequestParameters
 from serve.work.closing import NEEDED_FILES, failed_images, fetch_image
 from serve.work.images import Rules, chunks_of
+from serve.work.parameters import RequestParameters
 from serve.work.tasks import CopyTask, CorrectionDone, CorrectionTask, Tell
 from serve.work.training import do_copy
 

@@ -13,7 +13,7 @@ from isletnet.errors import AlreadyStoredError, InputError, NetworkError
 from isletnet.storage.layout import FileRecord, ImageOutcome, ImageRecord, Request, file_key, image_key
 from isletnet.storage.leases import Lease, write_file
 from isletnet.storage.store import CHUNK_BYTES, Store, sha256_of
-from serve.parameters import RequestParameters, analysis_parameters
+from serve.work.parameters import RequestParameters, analysis_parameters
 from serve.work.tasks import ImageDone, ImageTask, Tell
 
 if TYPE_CHECKING:

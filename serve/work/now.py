@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve.parameters import analysis_parameters, sample_parameters
 from serve.work.images import Load, Rules, analyse_bytes
+from serve.work.parameters import analysis_parameters, sample_parameters
 from serve.work.tasks import NowDone, NowTask, Tell
 
 

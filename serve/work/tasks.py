@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from isletnet.storage.layout import FileRecord, ImageOutcome
 from isletnet.storage.leases import Lease
 from isletnet.storage.versions import CorrectionResult
-from serve.parameters import RequestParameters
+from serve.work.parameters import RequestParameters
 
 # Tells how far a task is: a word for people, and the share that is done. Raises `DroppedError` when nobody wants it.
 Tell = Callable[[str, float], None]

@@ -21,7 +21,7 @@ from PIL import Image
 from isletnet.analysis.pipeline import analyse
 from isletnet.networks.model import load_network
 from isletnet.synthetic.scene import make_scene
-from serve.parameters import RequestParameters
+from serve.work.parameters import RequestParameters
 from serve.work.tasks import NowDone, NowTask
 from serve.worker import do_here, loader
 from tests.serve.ray_house import RayHouse, ray_house

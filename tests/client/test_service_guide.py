@@ -20,9 +20,9 @@ from isletnet.client.calls import error_of
 from isletnet.settings import Settings
 from serve.access.keys import SCOPES
 from serve.access.refusals import RefusedError
-from serve.parameters import ImageParameters, RequestParameters
-from serve.problems import STATUS_OF_CODE
+from serve.doors.problems import STATUS_OF_CODE
 from serve.routes.results import ImageFile, WholeFile
+from serve.work.parameters import ImageParameters, RequestParameters
 from tests.client.client_script import refusal
 from tests.client.live import Server
 
@@ -128,7 +128,9 @@ def test_every_code_is_told_with_its_status_and_its_exception():
 
 
 def _all_kinds(kind: type[RefusedError]) -> set[type[RefusedError]]:
-    found = {one for one in kind.__subclasses__() if one.__module__ in ("serve.problems", "serve.access.refusals")}
+    found = {
+        one for one in kind.__subclasses__() if one.__module__ in ("serve.doors.problems", "serve.access.refusals")
+    }
     return found.union(*map(_all_kinds, found))
 
 

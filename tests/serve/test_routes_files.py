@@ -7,7 +7,7 @@ import pytest
 from requests_at_work import MORNING
 
 from isletnet.storage.layout import FileRecord, Request
-from serve import files
+from serve.doors import files
 
 
 class Zeros:

@@ -11,8 +11,8 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from isletnet.errors import ClockError
 from serve import ingress
 from serve.access.refusals import BusyError
-from serve.answers import wanted
 from serve.app import build
+from serve.doors.answers import wanted
 from serve.work.tasks import Broken, CopyDone, CopyTask, NowDone, Refused
 
 TASK = CopyTask(request_id="0" * 32, number=0, version=0)

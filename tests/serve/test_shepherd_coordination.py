@@ -10,7 +10,7 @@ from isletnet.storage import jobs, leases
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.layout import Request
 from isletnet.storage.records import load_outcome
-from serve.parameters import RequestParameters
+from serve.work.parameters import RequestParameters
 from serve.work.tasks import Answer, Broken, Dropped, NowTask, Refused
 
 LOST = Broken(code="worker_lost", message="The worker broke down.")

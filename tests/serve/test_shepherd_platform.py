@@ -23,7 +23,7 @@ from isletnet.networks.model import load_network
 from isletnet.storage import jobs, sweep, verify
 from isletnet.storage.layout import Outcome
 from isletnet.storage.leases import Dispatcher
-from serve.parameters import RequestParameters
+from serve.work.parameters import RequestParameters
 from serve.work.tasks import NowDone, NowTask
 
 WORKER_MEMORY_MB = 700

@@ -24,7 +24,7 @@ from isletnet.storage.layout import Outcome, Request, file_key
 from isletnet.storage.records import load_outcome
 from isletnet.storage.training import content_key, copies_due, copies_of
 from isletnet.storage.versions import files_of
-from serve.parameters import RequestParameters
+from serve.work.parameters import RequestParameters
 from serve.work.tasks import Answer, CopyTask, CorrectionDone, CorrectionTask, NowDone, NowTask, Refused, Task
 from serve.work.training import LABELS_FILE, PIXELS_FILE, SCALE_FILE
 from serve.worker import Worker, do_here, process_one

@@ -14,9 +14,9 @@ from isletnet.exports.results import DoneImage, pool_samples
 from isletnet.storage.layout import Request
 from isletnet.storage.owners import requests_of
 from isletnet.storage.store import Store
-from serve.files import Results, results_of
-from serve.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
-from serve.types import SampleAnswer
+from serve.doors.files import Results, results_of
+from serve.doors.types import SampleAnswer
+from serve.work.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
 
 MOST_IMAGES = 400
 _NEEDED_FILES = ("summary.json", "islets.csv", "labels.tif")

@@ -20,10 +20,10 @@ from isletnet.storage.records import idempotency_hash, load_draft
 from isletnet.storage.retention import delete_request
 from isletnet.storage.store import Store
 from serve.access.identity import Principal
-from serve.doors import Deps
-from serve.parameters import RequestParameters
-from serve.problems import BadRequestError
-from serve.uploads import counted, picture_pieces
+from serve.doors.deps import Deps
+from serve.doors.problems import BadRequestError
+from serve.intake.uploads import counted, picture_pieces
+from serve.work.parameters import RequestParameters
 
 LONGEST_IDEMPOTENCY_KEY = 200
 _MOST_REMEMBERED = 20_000

@@ -10,8 +10,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from serve.access.refusals import TooLargeError
-from serve.problems import SlowError
-from serve.uploads import SMALL_BODY_BYTES, announced_bytes
+from serve.doors.problems import SlowError
+from serve.intake.uploads import SMALL_BODY_BYTES, announced_bytes
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

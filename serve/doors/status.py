@@ -13,7 +13,7 @@ from isletnet.storage.layout import TRAINING, Draft, ImageOutcome, ImageRecord, 
 from isletnet.storage.records import images_of, load_draft, load_outcome, load_request
 from isletnet.storage.store import Store
 from isletnet.storage.versions import versions_of
-from serve.types import ENDED, FullStatus, ImageStatus, RequestStatus, State
+from serve.doors.types import ENDED, FullStatus, ImageStatus, RequestStatus, State
 
 _CANCELLED = "It was cancelled."
 

@@ -9,15 +9,15 @@ from pydantic import ValidationError
 from isletnet.analysis.decode import check_signature
 from isletnet.errors import DamagedImageError, ParameterError
 from isletnet.storage.layout import Draft
-from serve import requests
 from serve.access.identity import Principal
 from serve.access.limits import MEGABYTE
 from serve.access.refusals import TooLargeError
-from serve.doors import Deps
-from serve.multipart import Part, parts_of
-from serve.parameters import RequestParameters
-from serve.problems import BadRequestError, plain
-from serve.uploads import Body, counted, picture_pieces, read_small
+from serve.doors.deps import Deps
+from serve.doors.problems import BadRequestError, plain
+from serve.intake import requests
+from serve.intake.multipart import Part, parts_of
+from serve.intake.uploads import Body, counted, picture_pieces, read_small
+from serve.work.parameters import RequestParameters
 
 MOST_NAME_LETTERS = 2000
 

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 from serve.access.refusals import TooLargeError
-from serve.problems import BadRequestError
+from serve.doors.problems import BadRequestError
 
 # A form has few parts that are no files.
 MOST_FIELDS = 20

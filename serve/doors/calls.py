@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 
 from isletnet.storage.statistics import Event
-from serve import problems
-from serve.doors import Deps
+from serve.doors import problems
+from serve.doors.deps import Deps
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

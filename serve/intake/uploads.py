@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from isletnet.errors import IsletnetError
 from serve.access.refusals import BusyError, TooLargeError
-from serve.doors import Deps
-from serve.problems import BadRequestError, SlowError
+from serve.doors.deps import Deps
+from serve.doors.problems import BadRequestError, SlowError
 
 Value = TypeVar("Value")
 

@@ -1,0 +1,1 @@
+"""What every route stands on, and the answers that go out."""

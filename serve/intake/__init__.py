@@ -1,0 +1,1 @@
+"""What comes in, piece by piece: forms, pictures, and the requests they become."""
