@@ -123,7 +123,7 @@ def _executor(jobs: int, ray: str | None) -> Executor:
         from concurrent.futures import ThreadPoolExecutor
 
         return ThreadPoolExecutor(jobs)
-    from serve.study_pool import RayPool
+    from serve.pools.studies import RayPool
 
     return RayPool(ray)
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from isletnet.errors import IsletnetError
 from isletnet.storage.store import Store
-from serve import looks
 from serve.access.limits import Limits, Space
+from serve.upkeep import looks
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings

@@ -16,7 +16,7 @@ from ray import serve
 from isletnet.settings import Settings
 from isletnet.storage.mail import Postman
 from isletnet.storage.store import open_store
-from serve.chores import last_runs, plain, plan_prune, run_prune, run_sweep, smtp_of
+from serve.upkeep.chores import last_runs, plain, plan_prune, run_prune, run_sweep, smtp_of
 
 SWEEP_S, MAIL_S = 30.0, 5.0
 # Sweeping rests at least so many times as long as it took.
@@ -112,7 +112,7 @@ class Keeper:
             thread.start()
 
     async def prune(self, dry_run: bool, actor: str = "admin") -> dict[str, Any]:
-        """Prune now, or tell what that would delete; see `serve.chores`."""
+        """Prune now, or tell what that would delete; see `serve.upkeep.chores`."""
         told: dict[str, Any] = await _prune_task.remote(self._settings, actor, dry_run)
         if not dry_run:
             self._last["prune"] = told

@@ -23,7 +23,7 @@ from isletnet.storage.leases import Dispatcher
 from isletnet.storage.store import Store, open_store
 from isletnet.storage.training import copies_due
 from isletnet.storage.versions import unfinished
-from serve.pool import RayPool, RemoteWorker
+from serve.pools.workers import RayPool, RemoteWorker
 from serve.work.coordination import Coordinator
 from serve.work.tasks import Answer, Broken, CopyTask, CorrectionTask, Task
 

@@ -24,9 +24,9 @@ from isletnet.storage.store import Store, open_store
 from serve.access.identity import Access
 from serve.access.limits import Limits
 from serve.app import create_app
-from serve.chores import plain, plan_prune, run_prune
 from serve.doors.deps import Deps
 from serve.monitor import Monitor
+from serve.upkeep.chores import plain, plan_prune, run_prune
 from serve.work.tasks import Answer, Task
 from serve.worker import do_here, process_one
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from isletnet.settings import Settings
 from isletnet.storage.leases import Dispatcher
 from isletnet.storage.store import open_store
-from serve.chores import run_prune
+from serve.upkeep.chores import run_prune
 
 LOOKS_N, LOOK_S = 10, 0.1
 

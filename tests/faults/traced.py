@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from serve.chores import run_prune
+from serve.upkeep.chores import run_prune
 from tests.faults.calls import picture
 from tests.service_in_process import local_client, service
 

@@ -9,8 +9,8 @@ from isletnet.settings import Settings
 from isletnet.storage import retention
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.verify import verify
-from serve import chores
 from serve.pruner import REST_FACTOR, Chore, Rounds
+from serve.upkeep import chores
 from tests.storage.actors import Clock, submit, work_through
 
 SETTINGS = Settings(images_days=2, results_days=5)

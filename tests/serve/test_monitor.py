@@ -18,9 +18,9 @@ from isletnet.settings import Settings
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.statistics import Event, append_events
 from isletnet.storage.store import Store
-from serve import looks
 from serve.access.limits import Limits
 from serve.monitor import READY_FOR_S, Ask, Monitor
+from serve.upkeep import looks
 from tests.storage.actors import Clock, dispatcher, ended, submit
 from tests.storage.store_contract import MemoryStore
 

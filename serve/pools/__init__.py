@@ -1,0 +1,1 @@
+"""Work handed to processes that Ray keeps."""
