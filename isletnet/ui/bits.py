@@ -157,13 +157,14 @@ def warnings_html(warnings: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def card_html(label: str, value: str, detail: str = "", *, tone: Tone = "", method: str = "") -> str:
-    """Write a headline number: label, value, what stands below, and the method on demand."""
+def card_html(label: str, value: str, detail: str = "", *, unit: str = "", tone: Tone = "", method: str = "") -> str:
+    """Write a headline number: label, value and unit, what stands below, and the method."""
     below = f'<span class="islet-card-detail">{escape(detail)}</span>' if detail else ""
     how = f'<span class="islet-card-method">{escape(method)}</span>' if method else ""
+    in_unit = f' <span class="islet-card-unit">{escape(unit)}</span>' if unit else ""
     return (
         f'<div class="islet-card islet-{tone}"><span class="islet-card-label">{escape(label)}</span>'
-        f'<span class="islet-card-value">{escape(value)}</span>{below}{how}</div>'
+        f'<span class="islet-card-value">{escape(value)}{in_unit}</span>{below}{how}</div>'
     )
 
 

@@ -78,13 +78,17 @@ def headline(summary: Summary) -> list[str]:
     made = [
         _card(_("IEQ in the pictures"), summary["ieq"], method_name(summary["ieq_method"])),
         _card(_("Islets counted"), summary["count"], _("of at least 50 µm") if summary["um_per_px"] else ""),
-        _card(_("Purity"), summary["purity_area"], _("share of the tissue's area")),
+        _card(_("Purity"), summary["purity_area"], _("share of the tissue's area"), _tone(summary, "purity_area_fraction")),
         _card(_("Mean diameter"), summary["mean_diameter"], _("circle of equal area")),
     ]
     if prepared:
         made = [
             _card(_("Total IEQ"), prepared["total_ieq"], _("of the whole preparation")),
-            *([_card(_("IEQ per kg"), prepared["ieq_per_kg"])] if prepared.get("ieq_per_kg") else []),
+            *(
+                [_card(_("IEQ per kg"), prepared["ieq_per_kg"], tone=_tone(summary, "ieq_per_kg"))]
+                if prepared.get("ieq_per_kg")
+                else []
+            ),
             *([_card(_("IEQ per g"), prepared["ieq_per_g_pancreas"])] if prepared.get("ieq_per_g_pancreas") else []),
             *made,
         ]
@@ -137,7 +141,7 @@ def methods_html(summary: Summary) -> str:
         rows.append(
             [method_name(name), number(estimate["value"]), interval(estimate), number(volume), number(ratio, 2)]
         )
-    return table_html([_("Method"), _("IEQ"), _("95 % interval"), _("Volume (nL)"), _("Ratio")], rows)
+    return table_html([_("Method"), _("IEQ"), _("Interval"), _("Volume (nL)"), _("Ratio")], rows)
 
 
 def interval(estimate: Summary | None) -> str:
@@ -152,7 +156,15 @@ def interval(estimate: Summary | None) -> str:
 def _card(label: str, estimate: Summary, method: str = "", tone: Tone = "") -> str:
     level = (estimate.get("interval") or {}).get("level")
     detail = f"{interval(estimate)} ({percent(level)})" if level else ""
-    return card_html(label, _value(estimate["value"], estimate["unit"]), detail, method=method, tone=tone)
+    value, unit = estimate["value"], estimate["unit"]
+    if unit == "fraction" or value is None:
+        return card_html(label, percent(value), detail, method=method, tone=tone)
+    return card_html(label, number(value), detail, unit=unit_name(unit), method=method, tone=tone)
+
+
+def _tone(summary: Summary, quantity: str) -> Tone:
+    passed = {one["criterion"]["quantity"]: one["passed"] for one in summary["criteria"]}.get(quantity)
+    return "" if passed is None else "good" if passed else "severe"
 
 
 def _value(value: float | None, unit: str) -> str:
@@ -193,7 +205,7 @@ def _all_numbers(summary: Summary) -> str:
     rows = [
         [name, _value(one["value"], one["unit"]), interval(one), one["method"]] for name, one in named.items() if one
     ]
-    return table_html(["", _("Value"), _("Interval"), _("Method")], rows)
+    return f'<div class="islet-words">{table_html(["", _("Value"), _("Interval"), _("Method")], rows)}</div>'
 
 
 def _folded(title: str, content: str, *, is_open: bool = False) -> widgets.HTML:
@@ -241,20 +253,19 @@ def _image(session: Session, results: Results, image: Mapping[str, Any]) -> widg
         files=[{"path": f"{place}/{path}", "text": text, "name": f"{stem}.{end}"} for path, text, end in files],
     )
     query = f"request={results.request_id}&amp;image={image['number']}&amp;lang={quote(language())}"
-    correct = html(
-        f'<a class="islet-button islet-no-print" href="correct?{query}">{escape(_("Correct the outlines"))}</a> '
-        f'<a class="islet-button islet-no-print" href="view3d?{query}">{escape(_("View in 3D"))}</a>'
-    )
+    doors = ((f"correct?{query}", _("Correct the outlines")), (f"view3d?{query}", _("View in 3D")))
+    links = "".join(f'<a class="islet-button" href="{href}">{escape(text)}</a>' for href, text in doors)
+    onward = html(f'<div class="islet-row islet-no-print">{links}</div>')
     several = len(results.images) > 1
     parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary))] if several else []
-    return section(*parts, viewer, downloads, correct, html(_made_by(record)), title=image["name"])
+    return section(*parts, viewer, downloads, onward, html(_made_by(record)), title=image["name"])
 
 
 def _made_by(record: Mapping[str, Any]) -> str:
     made = record["provenance"]
     network, scale = made["network"], record["calibration"]["um_per_px"]
     source = {"caller": _("given by you"), "file": _("read from the file")}.get(record["calibration"]["source"], "")
-    size = f"{number(scale, 3)} µm/px ({source})" if scale else _("pixel size unknown")
+    size = f"{number(scale)} µm/px ({source})" if scale else _("pixel size unknown")
     text = f"{size} · {network['name']} {network['version']} · isletnet {made['package_version']}"
     return f'<p class="islet-quiet">{escape(text)}</p>'
 

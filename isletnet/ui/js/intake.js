@@ -149,7 +149,7 @@ function render({ model, el }) {
   const network = element("select", { id: "islet-network" });
   for (const { name, label, isDefault } of model.get("networks"))
     network.append(element("option", { value: name, textContent: label, selected: before.network ? name === before.network : isDefault }));
-  const networkBlock = element("div", { className: "islet-field" }, element("label", { htmlFor: "islet-network", textContent: texts.network }), network, element("small", { textContent: texts.network_hint }));
+  const networkBlock = element("div", { className: "islet-field islet-wide" }, element("label", { htmlFor: "islet-network", textContent: texts.network }), network, element("small", { textContent: texts.network_hint }));
   const grid = (names) => element("div", { className: "islet-grid" }, ...names.map((name) => fields[name].block));
   const mail = fields.mail_to.block;
   const sample = ["sample_name", "sample_volume_ul", "dilution_factor", "preparation_volume_ml", "recipient_kg", "pancreas_g", "settled_tissue_ml", "viability_percent"];
