@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from colour_network import write_colour_network
 from fastapi import FastAPI
 from service_in_process import Client, Service, local_client, service
+from worker_house import House
+
+from isletnet.networks.model import Network, load_network
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +46,15 @@ def made(make_service: Callable[..., Service]) -> Service:
 def api(made: Service) -> Client:
     """A client of it on the same machine."""
     return local_client(made)
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """A network that knows colours only."""
+    return load_network(str(write_colour_network(tmp_path_factory.mktemp("networks") / "colour")), engine="openvino")
+
+
+@pytest.fixture
+def house(tmp_path: Path, network: Network) -> House:
+    """A worker on an empty store."""
+    return House(tmp_path / "store", network)
