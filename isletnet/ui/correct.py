@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import ipywidgets as widgets
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from isletnet.ui.editing.opened import Opened
     from isletnet.ui.session import Session
 
+_STYLE = Path(__file__).parent / "style"
 _LISTED_N = 20
 
 
@@ -45,7 +47,7 @@ class Corrector:
                 bits.section(self._place),
                 bits.section(self._cards, self._measured, title=_("Numbers of this image")),
                 bits.section(
-                    bits.row(labelled(_("Note"), self._note), save, discard),
+                    bits.row(labelled(_("Note"), self._note, "long"), save, discard),
                     self._given,
                     bits.html(f"<p>{escape(consent_text())}</p>", "islet-quiet"),
                     title=_("Save"),
@@ -153,11 +155,18 @@ def page(session: Session | None = None) -> None:
     bits.show_page(_build, title="Correct", active="correct", session=session)
 
 
-def labelled(text: str, field: widgets.Widget) -> widgets.Widget:
+def labelled(text: str, field: widgets.Widget, size: Literal["short", "long", ""] = "") -> widgets.Widget:
     """Put a name before a field."""
-    field.description = text
-    field.style.description_width = "initial"
+    field.description, field.style.description_width = text, "initial"
+    if size:
+        field.add_class(f"islet-{size}")
     return field
+
+
+def look(*names: str) -> widgets.HTML:
+    """Bring style sheets of ``style/`` onto a page."""
+    sheets = ((_STYLE / f"{name}.css").read_text(encoding="utf-8") for name in names)
+    return bits.html(f"<style>{''.join(sheets)}</style>", "islet-hidden")
 
 
 def consent_text() -> str:
@@ -197,7 +206,7 @@ def _build(page: bits.Page) -> widgets.Widget:
     if request.status.state != "done":
         return bits.section(bits.html(bits.notice_html(_("This request has no result that could be corrected."))))
     results = request.results()
-    return Corrector(page, request, results, asked_image(session, results)).root
+    return widgets.VBox([look("fields"), Corrector(page, request, results, asked_image(session, results)).root])
 
 
 def _links(request_id: str, image: int) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Only links to pages of its makers; nothing is loaded from them, but a closed network need not see them.
 _OUTSIDE_LINK = re.compile(r"<link[^>]+href=[\"']https?://[^>]*>")
+_OUTSIDE_ICON = re.compile(r"https?://[^\s\"'`]*/favicon[^\s\"'`]*")
 _COLOURS = "cividis"
 _LARGEST_GROUND_PX = 640
 _SLICE_QUALITY = 50
@@ -62,7 +63,7 @@ def surfaces_page(
     str
         HTML that needs nothing from outside.
     """
-    scene = _scene(solids, value_label, ground, ground_um)
+    scene = surfaces_scene(solids, value_label, ground, ground_um)
     return _page(title, note, f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(scene)}"></iframe>')
 
 
@@ -102,17 +103,18 @@ def stack_page(
         "document.getElementById('slice').src=slices[event.target.value-1];"
         "document.getElementById('number').value=event.target.value})</script>"
     )
-    scene = _scene(solids, value_label, None, None)
+    scene = surfaces_scene(solids, value_label)
     right = f'<iframe title="surfaces" srcdoc="{html.escape(scene)}"></iframe>'
     return _page(title, note, f'<div class="pair">{left}{right}</div>{script}')
 
 
-def _scene(
+def surfaces_scene(
     solids: Sequence[DrawnSolid],
     value_label: str,
-    ground: NDArray[np.uint8] | None,
-    ground_um: tuple[float, float] | None,
+    ground: NDArray[np.uint8] | None = None,
+    ground_um: tuple[float, float] | None = None,
 ) -> str:
+    """Make the scene of `surfaces_page` alone, to fill a frame of another page; arguments as there."""
     import pyvista as pv
 
     # Its decorated methods carry types that their callers cannot meet.
@@ -153,7 +155,7 @@ def _scene(
     plotter.view_vector((0.4, -1.0, 0.9), viewup=(0, 0, 1))
     stream = plotter.trame.export_html(None)
     plotter.close()
-    return _OUTSIDE_LINK.sub("", stream.getvalue())
+    return _OUTSIDE_ICON.sub("data:,", _OUTSIDE_LINK.sub("", stream.getvalue()))
 
 
 def _page(title: str, note: str, body: str) -> str:
