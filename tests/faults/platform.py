@@ -175,9 +175,9 @@ class Platform:
         return sorted(found, key=lambda process: process.create_time())
 
     def kill(self, kind: str) -> int:
-        """Kill a process of a kind without warning, one that is at work if there is one; returns its number."""
+        """Kill a process of a kind without warning, the busiest of them; returns its number."""
         found = wait_for(lambda: self.processes(kind), longest_s=120, what=f"there is a {kind}")
-        victim = next((process for process in found if is_at_work(process)), found[0])
+        victim = busiest(found)
         victim.kill()
         return victim.pid
 
@@ -202,11 +202,22 @@ class Platform:
             return False
 
 
-def is_at_work(worker: psutil.Process) -> bool:
-    """Whether a worker of Ray has a task now: then its name says which."""
+def busiest(processes: Sequence[psutil.Process]) -> psutil.Process:
+    """Find the process that uses most of a processor at this moment."""
+    if len(processes) == 1:
+        return processes[0]
+    for process in processes:
+        # The first look only begins to count.
+        _busy(process)
+    time.sleep(LOOK_S)
+    shares = [(_busy(process), at) for at, process in enumerate(processes)]
+    return processes[max(shares)[1]]
+
+
+def _busy(process: psutil.Process) -> float:
     with suppress(psutil.Error):
-        return worker.cmdline()[0].endswith(".do")
-    return False
+        return float(process.cpu_percent())
+    return 0.0
 
 
 def _is_kind(process: psutil.Process, kind: str) -> bool:
