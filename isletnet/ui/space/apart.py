@@ -75,10 +75,17 @@ async def run_apart(folder: Path, job: dict[str, Any], *, longest_s: float = LON
         raise JobError(_("This could not be computed. A smaller part may work."))
     outcome: dict[str, Any] = json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
     if outcome["code"] is not None:
-        failed = JobError(outcome["message"])
-        failed.code = outcome["code"]
-        raise failed
+        raise JobError(_known().get(outcome["code"], outcome["message"]))
     return outcome
+
+
+def _known() -> dict[str, str]:
+    return {
+        "calibration_invalid": _("The size of a voxel is unknown, or cannot be right. Write both lengths."),
+        "image_unsupported": _("This is no z-stack that can be read: a TIFF with a page for each slice, one channel."),
+        "image_damaged": _("This file is damaged or cut short. Copy it again from the microscope and send it again."),
+        "image_too_large": _("This stack has too many voxels. Crop it."),
+    }
 
 
 # A loop holds its tasks weakly.

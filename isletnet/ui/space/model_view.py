@@ -51,14 +51,14 @@ class ModelView:
             path = self._request.download(f"images/{image}/{name}", folder, version=self._results.version)
             path.replace(folder / name)
         um_per_px, size_px = _um_per_px(record), [record["image"]["width_px"], record["image"]["height_px"]]
-        unit = "px" if um_per_px is None else "um"
+        unit = "px" if um_per_px is None else "µm"
         label = _("diameter ({unit})", unit=unit)
         job = {"task": "model", "um_per_px": um_per_px, "size_px": size_px, "value_label": label}
         outcome = await run_apart(folder, job)
         if image != self._images.value:
             return
         said = ngettext("{n} islet", "{n} islets", outcome["islets_n"])
-        sizes = f"{number(outcome['smallest'], 0)} – {number(outcome['largest'], 0)} {'px' if unit == 'px' else 'µm'}"
+        sizes = f"{number(outcome['smallest'], 0)} – {number(outcome['largest'], 0)} {unit}"
         scene = (folder / "scene.html").read_text(encoding="utf-8")
         self._place.children = [
             bits.html(frame_html(scene, _("Islets in three dimensions"))),
