@@ -1,16 +1,12 @@
 """A store on S3 that is slow, fails or is away: what was accepted is done, and nothing is done twice."""
 
-import http.client
 import random
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +16,7 @@ from tests.faults.conftest import Platforms, Sizes
 from tests.faults.platform import wait_for
 from tests.faults.table import Table, percentiles
 from tests.storage.conftest import ACCESS_KEY, BUCKET, SECRET_KEY, make_s3_store, s3_address
+from tests.storage.s3_between import Between, Fate, serving
 
 pytestmark = pytest.mark.slow
 __all__ = ["s3_address"]
@@ -30,21 +27,18 @@ SENDERS_N = 4
 Mood = Literal["well", "slow", "shaky", "away"]
 
 
-class Moody(ThreadingHTTPServer):
+class Moody(Between):
     """Stands before S3 and behaves as it is told to."""
 
-    daemon_threads = True
-    request_queue_size = 128
-
     def __init__(self, target: str, seed: int) -> None:
-        self.target = urlsplit(target).netloc
         self.mood: Mood = "well"
         self.faults_n = 0
         self._generator, self._guard = random.Random(seed), threading.Lock()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(target, refusal_status=500)
 
-    def fate(self) -> Literal["passed", "refused", "reset"]:
-        """Decide what becomes of a call."""
+    def fate(self) -> Fate:
+        if self.mood == "slow":
+            time.sleep(SLOW_S)
         with self._guard:
             drawn = self._generator.random()
             if self.mood == "slow" or self.mood == "well":
@@ -55,58 +49,10 @@ class Moody(ThreadingHTTPServer):
             return "refused" if drawn < REFUSED_FRACTION + RESET_FRACTION else "passed"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Moody
-
-    def _pass_on(self) -> None:
-        if self.server.mood == "slow":
-            time.sleep(SLOW_S)
-        fate = self.server.fate()
-        if fate == "reset":
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if fate == "refused":
-            return self._answer(500, {"Content-Length": "0"}, b"")
-        connection = http.client.HTTPConnection(self.server.target)
-        # The signature covers the host that the client asked for, so the headers go on as they are.
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        content = answer.read()
-        connection.close()
-        skipped = {"transfer-encoding", "connection", "date", "server"}
-        kept = {name: value for name, value in answer.getheaders() if name.lower() not in skipped}
-        if self.command != "HEAD" and answer.status != 204:
-            kept["Content-Length"] = str(len(content))
-        return self._answer(answer.status, kept, content)
-
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _pass_on  # noqa: N815
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def moody(s3_address: str, sizes: Sizes) -> Iterator[Moody]:
-    with Moody(s3_address, sizes.seed) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Moody(s3_address, sizes.seed)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_nothing_is_lost_while_s3_fails_is_slow_and_goes_away(
