@@ -16,7 +16,14 @@ from serve.pages import PAGES, api_origins, content_policy, is_trusted, preferre
 if TYPE_CHECKING:
     from isletnet.settings import Settings
 
-_KEPT_ROUTES = ("/api/kernels/", "/voila/templates/", "/voila/static/", "/voila/api/", "/voila/labextensions/")
+_KEPT_ROUTES = (
+    "/api/kernels/",
+    "/voila/templates/",
+    "/voila/static/",
+    "/voila/api/themes/",
+    "/voila/api/shutdown/",
+    "/voila/labextensions/",
+)
 _STYLE = Path(__file__).resolve().parent.parent / "isletnet" / "ui" / "style"
 _TEXTS = {
     "en": {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ipywidgets as widgets
 
-from isletnet.client import DeletedError, MissingError
+from isletnet.client import DeletedError, MissingError, Status
 from isletnet.ui import friendly
 from isletnet.ui.bits import Page, html, notice_html, show_page
 from isletnet.ui.follow import make_follow
 from isletnet.ui.i18n import _
 from isletnet.ui.intake import make_intake
-from isletnet.ui.results import show_results
 
 
 def page() -> None:
@@ -28,41 +29,44 @@ def build(page: Page) -> widgets.Widget:
     """
     body = widgets.VBox()
     if page.session.request_id:
-        body.children = [_request(page, body, page.session.request_id)]
-    else:
-        intake = make_intake(page.session)
+        _show_request(page, body, page.session.request_id)
+        return body
+    intake = make_intake(page.session)
 
-        def follow(change: dict[str, str]) -> None:
-            page.tell("")
-            body.children = [_request(page, body, change["new"])]
+    def follow(change: dict[str, str]) -> None:
+        _show_request(page, body, change["new"], refused=intake.refused)
 
-        intake.observe(page.guarded(follow), "request_id")
-        body.children = [intake]
+    intake.observe(page.guarded(follow), "request_id")
+    body.children = [intake]
     return body
 
 
-def _request(page: Page, body: widgets.VBox, request_id: str) -> widgets.Widget:
+def _show_request(page: Page, body: widgets.VBox, request_id: str, *, refused: Sequence[str] = ()) -> None:
+    notices = [html(notice_html(sentence, "severe")) for sentence in refused]
     try:
         status = page.session.client.request(request_id).status
     except (DeletedError, MissingError) as error:
-        return html(notice_html(friendly.sentence(error), "warning") + _again())
+        body.children = [html(notice_html(friendly.sentence(error), "warning") + _again())]
+        return
     if status.ended:
-        return _ended(page, request_id)
+        body.children = [*notices, _ended(page, status)]
+        return
     follow = make_follow(page.session, request_id)
 
     def end(change: dict[str, str]) -> None:
-        body.children = [_ended(page, request_id)]
+        body.children = [*notices, _ended(page, page.session.client.request(request_id).status)]
 
     follow.observe(page.guarded(end), "ended")
-    return follow
+    body.children = [*notices, follow]
 
 
-def _ended(page: Page, request_id: str) -> widgets.Widget:
-    request = page.session.client.request(request_id)
-    status = request.status
+def _ended(page: Page, status: Status) -> widgets.Widget:
     if status.state == "done":
-        shown = show_results(page.session, request.results())
-        return widgets.VBox([shown, html(_again())])
+        # Its words and tables are not needed to send images.
+        from isletnet.ui.results import show_results
+
+        results = page.session.client.request(status.request_id).results()
+        return widgets.VBox([show_results(page.session, results), html(_again())])
     if status.state == "dead":
         said = notice_html(friendly.problem(status.code, status.message), "severe")
         each = "".join(

@@ -37,7 +37,7 @@ def problem(code: str | None, message: str | None = None, *, call_id: str | None
 
 def warning(code: str, message: str, evidence: Mapping[str, float] | None = None) -> str:
     """Say what a warning about an image means; ``message`` is the English sentence that came with it."""
-    known = _warnings().get(code)
+    known = warnings().get(code)
     if known is None:
         return message
     shown = {name: _shown(name, value) for name, value in (evidence or {}).items()}
@@ -104,7 +104,8 @@ def problems() -> dict[str, str]:
     }
 
 
-def _warnings() -> dict[str, str]:
+def warnings() -> dict[str, str]:
+    """Give the sentences for warnings about images, by their codes, with ``{names}`` of their evidence."""
     return {
         "not_islet_micrograph": _("This does not look like a micrograph of stained islets. Do not use its numbers."),
         "calibration_missing": _(

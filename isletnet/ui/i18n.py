@@ -63,7 +63,7 @@ def number(value: float | None, decimals: int | None = None) -> str:
 
 def percent(fraction: float | None, decimals: int = 0) -> str:
     """Write a fraction 0..1 as a percentage; None is a dash."""
-    return ABSENT if fraction is None else f"{number(100 * fraction, decimals)} %"
+    return ABSENT if fraction is None else f"{number(100 * fraction, decimals)}\u00a0%"
 
 
 def when(moment: datetime | None) -> str:

@@ -15,7 +15,10 @@ from isletnet.ui.session import Session
 
 
 class Intake(anywidget.AnyWidget):
-    """Files, their calibration and consent, the sample, and what is wanted; ``request_id`` is set on submission."""
+    """Files, their calibration and consent, the sample, and what is wanted; ``request_id`` is set on submission.
+
+    ``refused`` has a sentence for each file that the service did not take.
+    """
 
     _esm = esm("bits.js", "tiff.js", "micrometer.js", "intake.js")
     api_url = traitlets.Unicode().tag(sync=True)
@@ -24,6 +27,7 @@ class Intake(anywidget.AnyWidget):
     problems: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
     fields: traitlets.List[Any] = traitlets.List().tag(sync=True)
     networks: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    refused: traitlets.List[str] = traitlets.List().tag(sync=True)
     request_id = traitlets.Unicode().tag(sync=True)
 
 
@@ -114,7 +118,7 @@ def _texts() -> dict[str, str]:
         "options": _("How to measure"),
         "network": _("Network"),
         "network_hint": _("Finds the islets; each result says which one did"),
-        "submit": _("Analyse"),
+        "submit": _("Analyse the images"),
         "sent": _("Sent: {done} of {n}"),
         "arrived": _("Arrived."),
         "line_lost": _("The line is broken. It goes on by itself."),

@@ -78,6 +78,8 @@ function render({ model, el }) {
     cancel.hidden = true;
     model.set("ended", state);
     model.save_changes();
+    // Where the page's own process is gone, a new one reads the results.
+    setTimeout(() => word.isConnected && location.reload(), 10000);
   }
 
   (async () => {

@@ -1,5 +1,6 @@
 // New images: chosen or dropped here, sent by this browser to the service one by one, then submitted.
 const AT_ONCE = 2;
+const SILENCE_MS = 10000;
 const REMEMBERED = ["sample_volume_ul", "dilution_factor", "preparation_volume_ml", "mail_to", "network"];
 
 function sendFile(model, path, file, onProgress) {
@@ -186,6 +187,7 @@ function render({ model, el }) {
     const draft = await callApi(model, "/requests", { method: "POST", headers: { ...once, "Content-Type": "application/json" }, body: JSON.stringify(given) });
     const id = (await draft.json()).request_id;
     const waiting = items.map((item, k) => ({ item, k }));
+    const refused = [];
     let arrived = 0;
     async function work() {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
@@ -203,6 +205,7 @@ function render({ model, el }) {
         } catch (problem) {
           item.told.textContent = problemText(model, problem);
           item.row.classList.add("islet-severe");
+          refused.push(`${item.file.name}: ${item.told.textContent}`);
         }
       }
     }
@@ -212,8 +215,11 @@ function render({ model, el }) {
     const address = new URL(location.href);
     address.searchParams.set("request", id);
     history.pushState({}, "", address);
+    model.set("refused", refused);
     model.set("request_id", id);
     model.save_changes();
+    // Where the page's own process is gone, the address alone brings the request back.
+    setTimeout(() => form.isConnected && location.reload(), SILENCE_MS);
   }
 
   form.addEventListener("submit", async (event) => {

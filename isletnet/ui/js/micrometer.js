@@ -4,7 +4,8 @@ function measurePixel(texts, pictures) {
     const canvas = element("canvas", { className: "islet-micrometer", tabIndex: 0, aria: { label: texts.micrometer_canvas } });
     const length = element("input", { type: "number", min: "1", step: "any", value: "1000", id: "islet-known-um" });
     const found = element("output", { className: "islet-found" });
-    const other = element("input", { type: "file", accept: "image/*,.tif,.tiff", aria: { label: texts.micrometer_file } });
+    const other = element("input", { type: "file", accept: "image/*,.tif,.tiff", className: "islet-picker" });
+    const otherLabel = element("label", { className: "islet-button", textContent: texts.micrometer_file }, other);
     const choice = element("select", { aria: { label: texts.micrometer_picture } });
     pictures.forEach(({ name }, k) => choice.append(element("option", { value: k, textContent: name })));
     const use = element("button", { type: "button", className: "islet-main", textContent: texts.micrometer_use, disabled: true });
@@ -14,7 +15,7 @@ function measurePixel(texts, pictures) {
       { className: "islet-dialog", aria: { label: texts.micrometer_title } },
       element("h2", { textContent: texts.micrometer_title }),
       element("p", { textContent: texts.micrometer_how }),
-      element("div", { className: "islet-row" }, choice, other),
+      element("div", { className: "islet-row" }, choice, otherLabel),
       canvas,
       element("div", { className: "islet-row" }, element("label", { htmlFor: "islet-known-um", textContent: texts.micrometer_length }), length, found),
       element("div", { className: "islet-row" }, use, cancel),
@@ -49,7 +50,8 @@ function measurePixel(texts, pictures) {
     }
     function show(next) {
       [bitmap, line] = [next, null];
-      canvas.width = Math.min(900, innerWidth - 80);
+      const [wide, tall] = [Math.min(900, innerWidth - 80), Math.max(innerHeight - 380, 200)];
+      canvas.width = bitmap ? Math.round(Math.min(wide, (tall * bitmap.width) / bitmap.height)) : wide;
       canvas.height = bitmap ? Math.round((canvas.width * bitmap.height) / bitmap.width) : 200;
       draw();
     }

@@ -2,6 +2,7 @@
 // under the cursor, chosen in the table or in the histogram, is marked in all three.
 const COLOURS = { Islet: "#ffe14d", "Small particle": "#ffffff", "Exocrine tissue": "#5ad1ff" };
 const BIN_UM = 50;
+const FEWEST_BINS = 7;
 
 function render({ model, el }) {
   const texts = model.get("texts");
@@ -74,6 +75,12 @@ function render({ model, el }) {
     pen.imageSmoothingEnabled = view.scale < 3;
     pen.drawImage(picture, 0, 0, size.width, size.height);
     if (outlines.checked) {
+      // A dark line below makes the colour stand out on any ground.
+      pen.strokeStyle = "rgba(0, 0, 0, 0.55)";
+      for (const shape of shapes) {
+        pen.lineWidth = (shape.islet ? 4.5 : 3) / view.scale;
+        pen.stroke(shape.path);
+      }
       for (const shape of shapes) {
         pen.lineWidth = (shape.islet ? 2 : 1.2) / view.scale;
         pen.strokeStyle = COLOURS[shape.kind] ?? "#fff";
@@ -195,8 +202,8 @@ function render({ model, el }) {
   function chart(shown) {
     const counts = [];
     for (const islet of shown) counts[binOf(islet)] = (counts[binOf(islet)] ?? 0) + 1;
-    const first = Math.min(...shown.map(binOf), counts.length);
-    const bins = Array.from({ length: Math.max(counts.length - first, 0) }, (_, k) => counts[k + first] ?? 0);
+    const first = Math.min(...shown.map(binOf), 1);
+    const bins = Array.from({ length: Math.max(counts.length - first, FEWEST_BINS) }, (_, k) => counts[k + first] ?? 0);
     const most = Math.max(...bins, 1);
     const [width, height, floor] = [480, 170, 138];
     const step = width / Math.max(bins.length, 1);
