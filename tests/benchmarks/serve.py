@@ -11,41 +11,22 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import httpx
-from PIL import Image
 
 from isletnet.analysis.pipeline import analyse
 from isletnet.networks.model import load_network
 from isletnet.schemas import AnalysisParameters
-from isletnet.synthetic.scene import make_scene
+from tests.benchmarks.taken import pictures, seconds_of
 from tests.faults.calls import Sender
 from tests.faults.platform import Platform
 from tests.faults.table import Table, percentiles
 
 NETWORKS = ("islet-unet", "islet-unet-small")
-SEED, UM_PER_PX = 920_000, 2.0
+UM_PER_PX = 2.0
 LATENCY_N, STATUS_N = 15, 200
 LEAST_SHARE, MOST_ADDED_MS = 0.85, 60.0
-
-
-def pictures(number: int) -> list[bytes]:
-    """Encode synthetic micrographs of 1600x1200 px as PNG."""
-    contents = []
-    for seed in range(SEED, SEED + number):
-        buffer = BytesIO()
-        Image.fromarray(make_scene(seed).pixels).save(buffer, "PNG", compress_level=1)
-        contents.append(buffer.getvalue())
-    return contents
-
-
-def seconds_of(action: Callable[[], object]) -> float:
-    """Time an action."""
-    begun_s = time.perf_counter()
-    action()
-    return time.perf_counter() - begun_s
 
 
 def turns(actions: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:

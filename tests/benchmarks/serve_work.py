@@ -8,26 +8,23 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from isletnet.analysis.pipeline import analyse
 from isletnet.networks.model import load_network
-from isletnet.synthetic.scene import make_scene
 from serve.work.parameters import RequestParameters
 from serve.work.tasks import NowDone, NowTask
 from serve.worker import do_here, loader
+from tests.benchmarks.taken import pictures, seconds_of
 from tests.serve.ray_house import RayHouse, ray_house
 
 NETWORKS = ("islet-unet", "islet-unet-small")
-SEED, UM_PER_PX = 920_000, 2.0
+UM_PER_PX = 2.0
 
 Row = tuple[str, str, str]
 
@@ -35,23 +32,6 @@ Row = tuple[str, str, str]
 def now() -> datetime:
     """Tell the time."""
     return datetime.now(UTC)
-
-
-def pictures(number: int) -> list[bytes]:
-    """Encode synthetic micrographs of 1600x1200 px as PNG."""
-    contents = []
-    for seed in range(SEED, SEED + number):
-        buffer = BytesIO()
-        Image.fromarray(make_scene(seed).pixels).save(buffer, "PNG", compress_level=1)
-        contents.append(buffer.getvalue())
-    return contents
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """Time an action."""
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
 
 
 def throughput(house: RayHouse, contents: list[bytes], repeats: int) -> list[Row]:
@@ -74,10 +54,10 @@ def throughput(house: RayHouse, contents: list[bytes], repeats: int) -> list[Row
     times: dict[str, list[float]] = {}
     busy: dict[str, list[float]] = {}
     for _ in range(repeats + 1):
-        times.setdefault("here", []).append(seconds(here))
+        times.setdefault("here", []).append(seconds_of(here))
         for title, images_n in (("one request", len(contents)), ("requests of 4", 4)):
             before = house.desk()
-            took = seconds(served(images_n))
+            took = seconds_of(served(images_n))
             times.setdefault(title, []).append(took)
             busy.setdefault(title, []).append((house.desk().busy_s - before.busy_s) / took)
     plain = statistics.median(times["here"][1:])
@@ -102,8 +82,8 @@ def latency(house: RayHouse, contents: list[bytes], repeats: int) -> list[Row]:
     there, here = [], []
     for turn in range(repeats * 4 + 2):
         task = NowTask(content=contents[turn % len(contents)], name="x", parameters=parameters)
-        there.append(seconds(partial(through_the_service, task)))
-        here.append(seconds(partial(in_one_process, task)))
+        there.append(seconds_of(partial(through_the_service, task)))
+        here.append(seconds_of(partial(in_one_process, task)))
     added = statistics.median(a - b for a, b in zip(there[2:], here[2:], strict=True))
     return [
         ("answer at once, in one process", f"{statistics.median(here[2:]):.3f} s", "1600x1200"),
@@ -118,13 +98,13 @@ def switching(house: RayHouse) -> list[Row]:
     log_background = np.full((16, 16, 3), 5.0, np.float32)
 
     def tile(name: str) -> float:
-        return seconds(lambda: house.segmenter.predict.remote(name, rgb, log_background).result())
+        return seconds_of(lambda: house.segmenter.predict.remote(name, rgb, log_background).result())
 
     for name in NETWORKS:
         tile(name)
     alone = statistics.median(tile(NETWORKS[turn >= 20]) for turn in range(40))
     in_turn = statistics.median(tile(NETWORKS[turn % 2]) for turn in range(40))
-    cold = statistics.median(seconds(lambda: load_network(NETWORKS[0])) for _ in range(5))
+    cold = statistics.median(seconds_of(lambda: load_network(NETWORKS[0])) for _ in range(5))
     return [
         ("switch between loaded networks", f"{1e3 * max(in_turn - alone, 0):.1f} ms", "goal 20 ms"),
         ("load a network", f"{cold:.2f} s", "goal 2 s; files in the cache"),
