@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
 import socketserver
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,27 +15,8 @@ from service_in_process import Service, service
 
 from serve.access.keys import add_key
 from tests.client.live import Server
+from tests.deploy.one_host import HOST, PASSWORDS, free_ports, nginx, write_configuration
 from tests.serve.requests_at_work import picture
-
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
-HOST = "islets.clinic.example"
-PASSWORDS = {"ann": "one", "bea": "two"}
-FRAME = """
-user root;
-daemon off;
-pid {folder}/pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/isletnet.conf;
-}}
-"""
 
 
 class Mirror(socketserver.StreamRequestHandler):
@@ -74,45 +51,6 @@ class House:
         )
 
 
-def free_ports(n: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
-        one.close()
-    return ports
-
-
-def write_configuration(folder: Path, *, api: int, pages: int, http: int, https: int) -> Path:
-    """Write the example with this test's ports and paths, in the frame that Debian gives it."""
-    text = EXAMPLE.read_text(encoding="utf-8")
-    for old, new in {
-        "listen [::]:80;": "",
-        "listen [::]:443 ssl http2;": "",
-        "listen 80;": f"listen 127.0.0.1:{http};",
-        "listen 443 ssl http2;": f"listen 127.0.0.1:{https} ssl http2;",
-        "server 127.0.0.1:8000;": f"server 127.0.0.1:{api};",
-        "server 127.0.0.1:8080;": f"server 127.0.0.1:{pages};",
-        "/etc/nginx/isletnet.crt;": f"{folder}/isletnet.crt;",
-        "/etc/nginx/isletnet.key;": f"{folder}/isletnet.key;",
-        "/etc/nginx/isletnet.users;": f"{folder}/isletnet.users;",
-    }.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / "isletnet.conf").write_text(text, encoding="utf-8")
-    users = "".join(f"{name}:{{PLAIN}}{password}\n" for name, password in PASSWORDS.items())
-    (folder / "isletnet.users").write_text(users, encoding="utf-8")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"),
-            *("-keyout", str(folder / "isletnet.key"), "-out", str(folder / "isletnet.crt")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    (folder / "nginx.conf").write_text(FRAME.format(folder=folder), encoding="utf-8")
-    return folder / "nginx.conf"
-
-
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
@@ -121,23 +59,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     api = Server(lambda: made.app)
     pages = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mirror)
     http, https = free_ports(2)
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "nginx"
     configuration = write_configuration(folder, api=api.port, pages=pages.server_address[1], http=http, https=https)
-    command = [nginx, "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
-    tried = subprocess.run([*command, "-t"], capture_output=True, text=True)
-    assert tried.returncode == 0, tried.stderr
     api.start()
     threading.Thread(target=pages.serve_forever, daemon=True).start()
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    waiting = threading.Event()
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", https)) == 0:
-                break
-        waiting.wait(0.05)
-    yield House(made=made, https_port=https, http_port=http)
-    running.terminate()
-    running.wait(timeout=20)
+    with nginx(configuration, https):
+        yield House(made=made, https_port=https, http_port=http)
     pages.shutdown()
     pages.server_close()
     api.stop()
