@@ -172,8 +172,8 @@ def look(*names: str) -> widgets.HTML:
 def consent_text() -> str:
     """The wording that a person agrees to who gives an image for training."""
     return _(
-        "I give this image and its outlines to train better networks. It shows no person, and I may give it. "
-        "I can take it back here."
+        "I may give this image, and it shows nothing that tells who the donor or the patient is. It is kept with its "
+        "outlines and used to train networks, until I take it back."
     )
 
 
