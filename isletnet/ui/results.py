@@ -16,7 +16,7 @@ from isletnet.ui import friendly
 from isletnet.ui.bits import Tone, card_html, cards, esm, html, notice_html, section, table_html, warnings_html
 from isletnet.ui.i18n import ABSENT, _, language, ngettext, number, percent, when
 from isletnet.ui.session import Session
-from isletnet.ui.words import criterion_name, method_name, unit_name
+from isletnet.ui.words import criterion_name, method_name, quantity_name, unit_name
 
 Summary = Mapping[str, Any]
 
@@ -67,7 +67,9 @@ def show_results(session: Session, results: Results) -> widgets.Widget:
     if results.versions:
         parts.append(html(notice_html(_correction(results), "info")))
     parts += [_sample(sample) for sample in results.samples]
-    parts.append(section(_files(session, results.request_id), title=_("Save and print")))
+    saving = section(_files(session, results.request_id), title=_("Save and print"))
+    saving.add_class("islet-no-print")
+    parts.append(saving)
     parts += [_image(session, results, image) for image in results.images]
     return widgets.VBox(parts)
 
@@ -78,7 +80,9 @@ def headline(summary: Summary) -> list[str]:
     made = [
         _card(_("IEQ in the pictures"), summary["ieq"], method_name(summary["ieq_method"])),
         _card(_("Islets counted"), summary["count"], _("of at least 50 µm") if summary["um_per_px"] else ""),
-        _card(_("Purity"), summary["purity_area"], _("share of the tissue's area"), _tone(summary, "purity_area_fraction")),
+        _card(
+            _("Purity"), summary["purity_area"], _("share of the tissue's area"), _tone(summary, "purity_area_fraction")
+        ),
         _card(_("Mean diameter"), summary["mean_diameter"], _("circle of equal area")),
     ]
     if prepared:
@@ -196,11 +200,9 @@ def _all_numbers(summary: Summary) -> str:
         _("Islets counted"): summary["count"],
         _("Purity by area"): summary["purity_area"],
         _("Purity by volume"): summary["purity_volume"],
-        _("IEQ per islet"): summary["islet_index"],
         _("Mean diameter"): summary["mean_diameter"],
         _("Median diameter"): summary["median_diameter"],
-        **{key.replace("_", " ").capitalize(): value for key, value in summary["fragmentation"].items()},
-        **{key.replace("_", " ").capitalize(): value for key, value in summary["contact"].items()},
+        **{quantity_name(key): value for key, value in {**summary["fragmentation"], **summary["contact"]}.items()},
     }
     rows = [
         [name, _value(one["value"], one["unit"]), interval(one), one["method"]] for name, one in named.items() if one

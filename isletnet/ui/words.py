@@ -32,6 +32,7 @@ def unit_name(unit: str) -> str:
         "ul": "µL",
         "islets": "",
         "IEQ/islet": _("IEQ/islet"),
+        "per islet": _("per islet"),
     }.get(unit, unit)
 
 
@@ -45,3 +46,17 @@ def criterion_name(name: str) -> str:
         "Endotoxin": _("Endotoxin"),
         "Purity": _("Purity"),
     }.get(name, name)
+
+
+def quantity_name(quantity: str) -> str:
+    """Name a number of shape or of contact with exocrine tissue; one that is not known keeps its own name."""
+    return {
+        "islet_index": _("IEQ per islet"),
+        "small_islet_fraction": _("Small islets, below 100 µm"),
+        "low_solidity_fraction": _("Ragged islets, solidity below 0.9"),
+        "small_particles_per_islet": _("Small particles per islet"),
+        "small_particles_ieq": _("IEQ in small particles"),
+        "free_fraction": _("Free islets"),
+        "mantled_fraction": _("Mantled islets"),
+        "embedded_fraction": _("Embedded islets"),
+    }.get(quantity, quantity.replace("_", " ").capitalize())
