@@ -42,14 +42,15 @@ class Corrector:
         self.root = widgets.VBox(
             [
                 bits.section(
-                    bits.row(labelled(_("Image"), self._images), labelled(_("Version"), self._versions), self._links)
+                    bits.row(labelled(_("Image"), self._images), labelled(_("Version"), self._versions), self._links),
+                    self._cards,
                 ),
                 bits.section(self._place),
-                bits.section(self._cards, self._measured, title=_("Numbers of this image")),
                 bits.section(
                     bits.row(labelled(_("Note"), self._note, "long"), save, discard),
                     self._given,
                     bits.html(f"<p>{escape(consent_text())}</p>", "islet-quiet"),
+                    self._measured,
                     title=_("Save"),
                 ),
                 bits.section(self._history, title=_("Versions")),
@@ -228,7 +229,7 @@ def _cards_html(now: Numbers, before: Numbers) -> str:
         _card(_("IEQ (spheres)"), number(now.ieq), number(before.ieq)),
         _card(_("Purity by area"), percent(now.purity_fraction, 1), percent(before.purity_fraction, 1)),
     ]
-    return f'<div class="islet-cards" aria-live="polite">{"".join(cards)}</div>'
+    return f'<div class="islet-cards islet-low" aria-live="polite">{"".join(cards)}</div>'
 
 
 def _card(label: str, now: str, before: str) -> str:

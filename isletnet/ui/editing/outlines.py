@@ -89,10 +89,33 @@ def packed(drawn: Iterable[Outline]) -> tuple[list[list[int]], bytes]:
 
 
 def _rings(mask: NDArray[np.bool_], box: tuple[slice, slice]) -> tuple[NDArray[np.float32], ...]:
-    from skimage.measure import approximate_polygon, find_contours
+    from skimage.measure import find_contours
 
     corner = np.array([box[0].start, box[1].start]) - 0.5
     lines = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
-    simple = (approximate_polygon(line, _TOLERANCE_PX) for line in lines)  # type: ignore[no-untyped-call]
-    # One ring of a single pixel has four corners and the first again.
+    simple = (_simplified(line, _TOLERANCE_PX) for line in lines)
+    # The last point is the first one again.
     return tuple(np.ascontiguousarray((ring + corner)[:-1, ::-1], dtype=np.float32) for ring in simple)
+
+
+def _simplified(line: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+    """Leave out what lies within a tolerance of the line (Douglas and Peucker 1973).
+
+    That of scikit-image brings half of scipy into memory, and a page's kernel is to stay small.
+    """
+    is_kept = np.zeros(len(line), dtype=bool)
+    is_kept[[0, -1]] = True
+    parts = [(0, len(line) - 1)]
+    while parts:
+        first, last = parts.pop()
+        if last - first < 2:
+            continue
+        away, along = line[first + 1 : last] - line[first], line[last] - line[first]
+        length = float(np.hypot(*along))
+        distances = np.abs(away @ [along[1], -along[0]]) / length if length else np.hypot(away[:, 0], away[:, 1])
+        farthest = int(distances.argmax())
+        if distances[farthest] > tolerance:
+            middle = first + 1 + farthest
+            is_kept[middle] = True
+            parts += [(first, middle), (middle, last)]
+    return line[is_kept]
