@@ -83,11 +83,10 @@ def over_time(points: Sequence[Dated], *, title: str) -> str:
     for value in ticks:
         parts.append(_line(left, level(value), _WIDTH - right, level(value), "grid"))
         parts.append(_text(left - 10, level(value) + 5, _tick(value), "end"))
-    for share in (0.0, 1 / 3, 2 / 3, 1.0):
-        moment = first + margin + share * (last - first - 2 * margin)
-        parts.append(_text(at(moment), height - bottom + 24, day(moment), "middle"))
-        if last - first == 2 * margin:
-            break
+    moments = [first + margin + share * (last - first - 2 * margin) for share in (0.0, 1 / 3, 2 / 3, 1.0)]
+    # A few days only have fewer labels.
+    for text, moment in {day(moment): moment for moment in moments}.items():
+        parts.append(_text(at(moment), height - bottom + 24, text, "middle"))
     middle = median(point.mark.value for point in points)
     parts.append(_line(left, level(middle), _WIDTH - right, level(middle), "median"))
     for point in points:

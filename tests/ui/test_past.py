@@ -109,6 +109,8 @@ def test_charts_hold_each_number_and_no_markup_of_names():
     assert 'aria-label="IEQ &amp; more"' in svg
 
 
-def test_a_single_day_has_a_trend_too():
-    point = Dated(utc=MONDAY, name="A", mark=Mark(value=3, low=2, high=4))
-    assert over_time([point], title="IEQ").count("Nov 23, 2026") == 2
+def test_a_day_is_named_once_on_the_axis():
+    points = [Dated(utc=MONDAY, name=name, mark=Mark(value=3, low=2, high=4)) for name in "AB"]
+    svg = over_time(points, title="IEQ")
+    # Beside the axis, each of the two points tells its day.
+    assert svg.count("Nov 23, 2026") == 1 + 2
