@@ -147,6 +147,8 @@ def make_environment(settings: Settings, outer: Mapping[str, str], folder: Path,
     return {
         # Processes whose actors ask for one processor would be told to use one thread, whatever they do.
         "OMP_NUM_THREADS": str(settings.threads or os.cpu_count() or 1),
+        # Bodies of large uploads go through many threads; each would keep memory for itself.
+        "MALLOC_ARENA_MAX": "2",
         **kept,
         **PROXY_ENVIRONMENT,
         "ISLETNET_STORE": location,

@@ -95,6 +95,7 @@ class Platform:
         self.url = f"http://127.0.0.1:{self.port}/api"
         self.starts_s: list[float] = []
         self._wrapper = tuple(wrapper)
+        self._said = self.run_folder.with_suffix(".said")
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "ISLETNET_"))},
             "ISLETNET_STORE": self.store,
@@ -109,6 +110,7 @@ class Platform:
     def close(self) -> None:
         """Kill everything, and leave nothing behind."""
         self.kill_all()
+        self._said.unlink(missing_ok=True)
         shutil.rmtree(self.run_folder, ignore_errors=True)
 
     def kill_all(self) -> None:
@@ -128,9 +130,8 @@ class Platform:
         """Start it; returns the seconds until it was ready for requests."""
         begun_s = time.monotonic()
         command = [*self._wrapper, sys.executable, "-m", "isletnet.cli", "up"]
-        self._process = subprocess.Popen(
-            command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(command, env=self._environment, cwd=ROOT, stdout=said, stderr=said)
         self.wait_ready(START_S)
         self.starts_s.append(time.monotonic() - begun_s)
         return self.starts_s[-1]
@@ -164,10 +165,9 @@ class Platform:
         wait_for(ready, longest_s=longest_s, what=f"the platform is ready; {self.log()}")
 
     def log(self) -> str:
-        """What the supervisor has written."""
-        with suppress(FileNotFoundError):
-            return (self.run_folder / "logs" / "up.jsonl").read_text()[-3000:]
-        return "no log"
+        """What the supervisor has said and written."""
+        paths = (self._said, self.run_folder / "logs" / "up.jsonl")
+        return "\n".join(path.read_text()[-3000:] for path in paths if path.exists())
 
     def processes(self, kind: str) -> list[psutil.Process]:
         """Find the processes of a kind, the oldest first."""
