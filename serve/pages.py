@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from serve.run_folder import MARK
+from serve.platform.run_folder import MARK
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings

@@ -22,8 +22,8 @@ import psutil
 from isletnet.errors import ConflictError, ParameterError
 from isletnet.storage.store import open_store
 from serve.access.identity import PROXY_ENVIRONMENT, check_bind
-from serve.proxy import IMPORT_PATH as PROXY_MIDDLEWARES
-from serve.run_folder import (
+from serve.platform.proxy import IMPORT_PATH as PROXY_MIDDLEWARES
+from serve.platform.run_folder import (
     MARK,
     find_run_folder,
     kill_members,
@@ -33,7 +33,7 @@ from serve.run_folder import (
     renew_token,
     store_location,
 )
-from serve.supervisor import Commands, Patience, Supervisor
+from serve.platform.supervisor import Commands, Patience, Supervisor
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings
@@ -170,9 +170,9 @@ def make_commands(settings: Settings, folder: Path, config: Path) -> Commands:
     renew_token(folder)
     rays = ray_folder(folder)
     port = _free_port()
-    deploy = [sys.executable, "-m", "serve.deploy", "--address", f"127.0.0.1:{port}"]
+    deploy = [sys.executable, "-m", "serve.platform.deploy", "--address", f"127.0.0.1:{port}"]
     head = [
-        *(sys.executable, "-m", "serve.head", "--head", "--block", "--disable-usage-stats"),
+        *(sys.executable, "-m", "serve.platform.head", "--head", "--block", "--disable-usage-stats"),
         *("--no-monitor", "--include-log-monitor", "false"),
         *("--node-ip-address", "127.0.0.1", "--port", str(port), "--include-dashboard", "false"),
         *("--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", "0"),

@@ -21,7 +21,7 @@ import psutil
 from isletnet.storage.store import open_store
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import StoreReport, verify
-from serve.run_folder import find_run_folder, kill_members, members, store_location
+from serve.platform.run_folder import find_run_folder, kill_members, members, store_location
 from tests.conftest import ROOT
 
 # Long enough for a machine on which much else is going on.

@@ -7,8 +7,8 @@ to start, and each program leaves its number in a file.
 import sys
 from pathlib import Path
 
-from serve.run_folder import MARK, kill_members, locked, make_run_folder
-from serve.supervisor import Commands, Patience, Supervisor
+from serve.platform.run_folder import MARK, kill_members, locked, make_run_folder
+from serve.platform.supervisor import Commands, Patience, Supervisor
 
 PATIENCE = Patience(
     start_s=20, silence_s=0.6, probe_every_s=0.1, undeploy_s=2, first_pause_s=0.1, longest_pause_s=0.2, settled_s=30

@@ -9,7 +9,7 @@ from ray._common.utils import import_attr
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
-from serve import proxy
+from serve.platform import proxy
 
 
 def ask(answer: ASGIApp) -> httpx.Response:

@@ -11,8 +11,9 @@ import pytest
 
 from isletnet.errors import ConflictError, ParameterError, StorageError
 from isletnet.settings import Settings
-from serve import deploy, run_folder, up
-from serve.deploy import read_config
+from serve import up
+from serve.platform import deploy, run_folder
+from serve.platform.deploy import read_config
 
 
 def test_a_taken_port_is_refused_and_its_holder_named():
@@ -82,7 +83,7 @@ def test_each_life_has_a_new_token_and_no_dashboard(tmp_path: Path):
     assert len(tokens) == 2
     assert head[head.index("--include-dashboard") + 1] == "false"
     # Not `ray start` itself, which opens a door for remote programs.
-    assert head[1:3] == ["-m", "serve.head"]
+    assert head[1:3] == ["-m", "serve.platform.head"]
     assert head[head.index("--node-ip-address") + 1] == "127.0.0.1"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serve.run_folder import kill_members, members
+from serve.platform.run_folder import kill_members, members
 from tests.conftest import ROOT
 
 LONGEST_S = 20.0

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-IMPORT_PATH = "serve.proxy:middlewares"
+IMPORT_PATH = "serve.platform.proxy:middlewares"
 RETRY_S = 5
 
 _AWAY = (503, "busy", "the service is being started or has lost a part of itself; send the call again")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from serve.run_folder import kill_members, open_log, work_folder
+from serve.platform.run_folder import kill_members, open_log, work_folder
 
 _LOG = logging.getLogger("isletnet.serve.up")
 _LOOK_S = 0.2
@@ -80,7 +80,7 @@ class Supervisor:
     is_alive
         Whether the application answers; takes a few seconds at most.
     folder
-        Where logs go, and by which the processes are known; see `serve.run_folder`.
+        Where logs go, and by which the processes are known; see `serve.platform.run_folder`.
     environment
         Of all processes.
     tell_up

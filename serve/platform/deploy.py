@@ -68,7 +68,7 @@ def _last_line(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Deploy (``--config``, ``--host``, ``--port``) or, without them, undeploy; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="serve.deploy")
+    parser = argparse.ArgumentParser(prog="serve.platform.deploy")
     parser.add_argument("--address", required=True)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
