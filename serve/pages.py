@@ -28,6 +28,8 @@ TEMPLATE = "isletnet"
 PAGES = ("analyse", "correct", "view3d", "history", "status")
 
 IDLE_S, CULL_EVERY_S = 30 * 60, 30
+# A page that was closed says so; of one whose browser died, or whose computer sleeps, the kernel is kept that long.
+LEFT_S = 180.0
 KERNEL_BYTES, KERNELS_SHARE_OF_MEMORY = 150_000_000, 0.4
 FEWEST_KERNELS, MOST_KERNELS = 4, 40
 # What a page's kernel may know of this server's environment: nothing that opens another door.
@@ -74,6 +76,21 @@ def kernel_environment(outer: Mapping[str, str]) -> dict[str, str]:
     known = {name: outer[name] for name in _KEPT_SETTINGS if name in outer}
     jupyter = {"JUPYTER_PATH": str(SHARE), "JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_NO_CONFIG": "1"}
     return {**kept, **known, **jupyter, "OMP_NUM_THREADS": "1"}
+
+
+def note_left(since: Mapping[str, float], connections: Mapping[str, int], now_s: float) -> dict[str, float]:
+    """Tell since when nobody has looked at which kernel.
+
+    Parameters
+    ----------
+    since
+        What this told the last time.
+    connections
+        How many browsers are connected to each kernel that runs.
+    now_s
+        A clock that never goes back, in seconds.
+    """
+    return {kernel: since.get(kernel, now_s) for kernel, n in connections.items() if n == 0}
 
 
 def content_policy(api_origin: str) -> str:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from jupyter_core.utils import ensure_async
+from tornado.ioloop import PeriodicCallback
 from tornado.web import HTTPError, RedirectHandler, RequestHandler, StaticFileHandler
 from traitlets.config import Config
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
-from serve.pages import PAGES, api_origins, content_policy, is_trusted, preferred_language
+from serve.pages import (
+    CULL_EVERY_S,
+    LEFT_S,
+    PAGES,
+    api_origins,
+    content_policy,
+    is_trusted,
+    note_left,
+    preferred_language,
+)
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings
@@ -154,6 +166,9 @@ class Pages(Voila):  # type: ignore[misc]
             "voila_configuration": self.voila_configuration,
         }
         base = self.server_url.rstrip("/")
+        self._left: dict[str, float] = {}
+        # The loop that runs this now will serve the pages.
+        PeriodicCallback(self._end_left_kernels, 1000 * CULL_EVERY_S).start()
         return [
             *kept,
             (rf"{base}/({'|'.join(PAGES)})", PageHandler, page),
@@ -161,6 +176,15 @@ class Pages(Voila):  # type: ignore[misc]
             (rf"{base}/?", StartHandler, {"url": f"{base}/analyse", "permanent": False}),
             (r".*", AbsentHandler),
         ]
+
+    async def _end_left_kernels(self) -> None:
+        manager = self.kernel_manager
+        connections = {kernel["id"]: kernel["connections"] for kernel in manager.list_kernels()}
+        now_s = monotonic()
+        self._left = note_left(self._left, connections, now_s)
+        for kernel, since_s in self._left.items():
+            if now_s - since_s >= LEFT_S:
+                await ensure_async(manager.shutdown_kernel(kernel))
 
 
 def serve_pages(settings: Settings, config: dict[str, Any], *, cap: int) -> None:

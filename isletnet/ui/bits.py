@@ -211,4 +211,6 @@ def _shell_texts() -> dict[str, str]:
         "sign_in": _("Sign in"),
         "key_why": _("The service wants to know who you are. Your administrator gives you a key."),
         "sign_out": _("Sign out"),
+        "asleep": _("This page was not used for long and has gone to sleep. What you submitted is safe."),
+        "reload": _("Load it again"),
     }

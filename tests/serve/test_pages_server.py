@@ -59,6 +59,14 @@ def test_a_kernel_knows_no_secret_and_no_store():
     assert not {"ISLETNET_STORE", "ISLETNET_SMTP_PASSWORD", "AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN_PATH"} & set(kept)
 
 
+def test_a_kernel_is_left_from_the_moment_when_nobody_looks():
+    first = pages.note_left({}, {"a": 0, "b": 1, "c": 0}, 10.0)
+    second = pages.note_left(first, {"a": 0, "b": 0, "c": 1}, 40.0)
+
+    assert first == {"a": 10.0, "c": 10.0}
+    assert second == {"a": 10.0, "b": 40.0}
+
+
 @pytest.mark.parametrize(
     ("cookie", "accepted", "language"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,6 +203,39 @@ def test_a_pixel_is_measured_by_drawing_a_line(pages: Pages, page: Page, tmp_pat
 
     assert float(row.locator("input[type=number]").input_value()) == pytest.approx(1.25, rel=0.005)
     expect(row).to_contain_text("measured")
+
+
+def kernel_of(page: Page) -> str:
+    return page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+
+
+def kernel_status(pages: Pages, kernel: str) -> int:
+    return httpx.get(f"{pages.url}/api/kernels/{kernel}", trust_env=False).status_code
+
+
+def test_a_page_whose_kernel_ended_says_so_and_comes_back(pages: Pages, page: Page):
+    open_form(page, pages)
+    kernel = kernel_of(page)
+    page.evaluate(
+        """kernel => fetch(`/voila/api/shutdown/${kernel}`, {method: "POST",
+        headers: {"X-XSRFToken": document.cookie.match(/_xsrf=([^;]*)/)[1]}})""",
+        kernel,
+    )
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    page.get_by_role("button", name="Load it again").click()
+    page.wait_for_selector(".islet-intake")
+
+    assert kernel_of(page) != kernel
+
+
+def test_a_page_that_is_left_ends_its_kernel(pages: Pages, page: Page):
+    open_form(page, pages)
+    kernel = kernel_of(page)
+    assert kernel_status(pages, kernel) == 200
+    open_form(page, pages)
+
+    pause = threading.Event()
+    assert any(kernel_status(pages, kernel) == 404 or pause.wait(0.2) for _ in range(50))
 
 
 def test_no_notebook_no_kernel_list_and_no_file_can_be_read(pages: Pages):

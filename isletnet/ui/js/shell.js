@@ -1,6 +1,7 @@
 // The head of a page. The language is kept as a cookie, so that the server knows it before the kernel starts; the key
 // lives in this tab only.
 const KEY = "isletnet-key";
+const KERNEL_LOOK_MS = 30000;
 const THEME = "isletnet-theme";
 
 function showTheme() {
@@ -19,6 +20,20 @@ function speak(language) {
   const address = new URL(location.href);
   address.searchParams.set("lang", language);
   location.href = address;
+}
+
+// In Voila each page has a kernel of its own, which ends when nobody has used it for long.
+function watchKernel(notice) {
+  const told = document.getElementById("jupyter-config-data");
+  const { kernelId, baseUrl } = told && document.body.dataset.voila ? JSON.parse(told.textContent) : {};
+  if (!kernelId) return;
+  async function look() {
+    if (document.hidden || !notice.hidden) return;
+    const answer = await fetch(`${baseUrl}api/kernels/${kernelId}`, { cache: "no-store" }).catch(() => null);
+    if (answer?.status === 404) notice.hidden = false;
+  }
+  setInterval(look, KERNEL_LOOK_MS);
+  addEventListener("focus", look);
 }
 
 function render({ model, el }) {
@@ -83,6 +98,11 @@ function render({ model, el }) {
   }
   model.on("change:needs_key change:problem change:person", update);
 
+  const reload = element("button", { type: "button", textContent: texts.reload });
+  reload.addEventListener("click", () => location.reload());
+  const asleep = element("div", { className: "islet-notice islet-warning islet-row", hidden: true, aria: { role: "alert" } }, texts.asleep, reload);
+  watchKernel(asleep);
+
   el.append(
     element("a", { href: "#islet-content", className: "islet-skip", textContent: texts.skip }),
     element(
@@ -93,6 +113,7 @@ function render({ model, el }) {
       element("span", { className: "islet-tools" }, person, out, languages, theme),
     ),
     element("h1", { id: "islet-content", tabIndex: -1, textContent: model.get("title") }),
+    asleep,
     form,
   );
   update();
