@@ -53,6 +53,7 @@ class Watch:
             )
             self._rest.value = ""
             self._ticker.is_on = False
+            self._page.shell.needs_key = True
             return
         except ServiceError as error:
             text = friendly.sentence(error)

@@ -168,6 +168,7 @@ def test_who_may_not_see_it_is_told_how():
     page.refresh()
     assert "Sign in with a key" in page._overview.value
     assert not page._ticker.is_on
+    assert page._page.shell.needs_key
 
 
 def test_the_real_service_is_read(tmp_path: Path):
