@@ -15,6 +15,7 @@ import tifffile
 from playwright.sync_api import Browser, Page, expect
 from service_in_process import Service
 
+from serve.access.keys import add_key
 from tests.serve.requests_at_work import picture
 from tests.ui.pages_live import Pages, chromium, live_pages, watched
 
@@ -285,3 +286,33 @@ def test_a_tiff_of_60_mb_goes_through(pages: Pages, page: Page, tmp_path: Path):
     page.wait_for_selector("[data-ready]", timeout=180_000)
 
     assert results_of(pages, page)["images"][0]["record"]["image"]["width_px"] == 5000
+
+
+def test_with_keys_a_person_signs_in_once_in_a_tab(browser: Browser, tmp_path: Path):
+    with live_pages(tmp_path, tmp_path / "network" / "colour") as pages:
+        key, _told = add_key(pages.made.store, "Eva", ("submit", "read"), actor="test", now=pages.made.now())
+        context = browser.new_context()
+        page = context.new_page()
+        watch = watched(page)
+        page.goto(f"{pages.url}/analyse")
+        page.get_by_label("Your key").fill("not-a-key")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator(".islet-wrong").first).to_contain_text("Sign in with your key")
+        page.get_by_label("Your key").fill(key)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_selector(".islet-intake")
+        expect(page.locator(".islet-person")).to_have_text("Eva")
+
+        file = tmp_path / "a.png"
+        file.write_bytes(picture())
+        page.set_input_files(".islet-picker", file)
+        page.click(".islet-submit")
+        page.wait_for_selector("[data-ready]")
+        page.reload()
+        page.wait_for_selector("[data-ready]")
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="Report (PDF)").click()
+        assert saved.value.path().read_bytes().startswith(b"%PDF")
+        assert key not in page.url
+        assert watch.errors == []
+        context.close()
