@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from isletnet.ui.editing.canvas import Canvas
     from isletnet.ui.editing.drawing import Drawing
     from isletnet.ui.editing.numbers import Numbers
-    from isletnet.ui.editing.opened import Opened
     from isletnet.ui.session import Session
 
 _STYLE = Path(__file__).parent / "style"
@@ -69,7 +68,7 @@ class Corrector:
         from isletnet.ui.editing.opened import open_image
 
         opened = open_image(self._request, self._results, image)
-        self._opened: Opened = opened
+        self._image = opened.number
         self._drawing: Drawing = Drawing(opened.codes, rules_of(opened.record))
         self._before: Numbers = self._drawing.numbers
         place = self._page.session.place
@@ -95,9 +94,7 @@ class Corrector:
             self._page.tell(_("There is nothing to save: the outlines are as they were opened or saved."), "info")
             return
         self._page.tell(_("Saving, and measuring everything anew …"), "info")
-        done = self._request.correct(
-            self._opened.number, self._drawing.codes, kind="regions", note=self._note.value.strip()
-        )
+        done = self._request.correct(self._image, self._drawing.codes, kind="regions", note=self._note.value.strip())
         self._drawing.saved()
         self._canvas.saved()
         self._before = self._drawing.numbers
@@ -112,7 +109,7 @@ class Corrector:
 
     def discard(self) -> None:
         """Open the image again as it is at the service."""
-        self.open(self._opened.number)
+        self.open(self._image)
         self._page.tell("")
 
     def _chosen(self, change: Mapping[str, Any]) -> None:
@@ -133,7 +130,7 @@ class Corrector:
         if self._is_filling:
             return
         granted = bool(change["new"])
-        self._request.consent(self._opened.number, granted=granted, text=consent_text() if granted else "")
+        self._request.consent(self._image, granted=granted, text=consent_text() if granted else "")
         said = _("Thank you. This image is given for training.") if granted else _("This image was taken back.")
         self._page.tell(said, "good")
 
@@ -143,8 +140,8 @@ class Corrector:
         status = self._request.refresh()
         self._versions.options = _version_names(self._results)
         self._versions.value = self._results.version
-        self._given.value = any(one.training for one in status.images if one.number == self._opened.number)
-        self._history.value = _history_html(self._results, self._opened.number)
+        self._given.value = any(one.training for one in status.images if one.number == self._image)
+        self._history.value = _history_html(self._results, self._image)
         self._is_filling = False
 
     def _show_numbers(self) -> None:

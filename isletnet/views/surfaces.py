@@ -153,6 +153,8 @@ def surfaces_scene(
     else:
         plotter.show_bounds(xtitle="x (um)", ytitle="y (um)", ztitle="z (um)", color="black", font_size=10, grid="back")
     plotter.view_vector((0.4, -1.0, 0.9), viewup=(0, 0, 1))
+    # Room for the scale beside it in a narrow frame.
+    plotter.camera.zoom(0.85)
     stream = plotter.trame.export_html(None)
     plotter.close()
     return _OUTSIDE_ICON.sub("data:,", _OUTSIDE_LINK.sub("", stream.getvalue()))
