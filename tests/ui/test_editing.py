@@ -182,9 +182,13 @@ def test_edits_count_right_and_can_all_be_taken_back(wishes: list[tuple[str, NDA
             "redraw": lambda now, line=line, number=number: regions.redrawn(now, max(number, 2), line),
         }[wish]
         try:
-            made_n += drawing.edit(make) is not None
+            patch = drawing.edit(make)
         except ParameterError:
             continue
+        if patch is not None:
+            made_n += 1
+            for changed in patch.numbers:
+                assert np.count_nonzero(patch.after == changed) == np.count_nonzero(drawing.codes == changed)
         assert drawing.numbers == numbers(areas(drawing.codes), drawing.codes, rules)
     last = drawing.codes.copy()
     while drawing.undo() is not None:
@@ -249,6 +253,8 @@ def test_outlines_enclose_their_islets() -> None:
     signed = [_area(ring) for ring in drawn[2].rings]
     assert max(map(abs, signed)) - min(map(abs, signed)) == pytest.approx(np.count_nonzero(codes == 2), rel=0.03)
     assert [one.number for one in outlines(codes, [3, 99])] == [3]
+    [near] = outlines(codes, [4], box=(slice(70, 118), slice(100, 150)))
+    np.testing.assert_array_equal(near.rings[0], drawn[4].rings[0])
 
 
 def test_outlines_travel_as_plain_floats() -> None:

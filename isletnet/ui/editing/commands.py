@@ -82,7 +82,7 @@ def change(drawing: Drawing, message: Mapping[str, Any], buffers: Sequence[Any])
     codes = drawing.codes
     numbers = patch.numbers
     there = frozenset(number for number in numbers if drawing.area_px(number))
-    heads, points = packed(outlines(codes, there))
+    heads, points = packed(outlines(codes, there, box=patch.box))
     tissue = (tissue_png(codes),) if patch.changes_tissue else ()
     content = {"kind": "changed", "gone": sorted(numbers - there), "heads": heads, "said": said, **_steps(drawing)}
     return Reply(content=content, buffers=(points, *tissue))

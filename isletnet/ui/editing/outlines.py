@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from isletnet.ui.editing.regions import Map
+    from isletnet.ui.editing.regions import Box, Map
 
 # Corners nearer than this to the line between their neighbours are not seen.
 _TOLERANCE_PX = 0.35
@@ -30,7 +30,7 @@ class Outline:
     rings: tuple[NDArray[np.float32], ...]
 
 
-def outlines(codes: Map, numbers: Iterable[int] | None = None) -> list[Outline]:
+def outlines(codes: Map, numbers: Iterable[int] | None = None, *, box: Box | None = None) -> list[Outline]:
     """Draw the outlines of islets.
 
     Parameters
@@ -39,6 +39,8 @@ def outlines(codes: Map, numbers: Iterable[int] | None = None) -> list[Outline]:
         See `regions`.
     numbers
         Which ones; None for all. One that is not there is left out.
+    box
+        Rows and columns that hold all of them whole; None looks everywhere.
 
     Returns
     -------
@@ -47,17 +49,19 @@ def outlines(codes: Map, numbers: Iterable[int] | None = None) -> list[Outline]:
     """
     from scipy import ndimage
 
-    found = ndimage.find_objects(codes)
+    rows, columns = box or (slice(0, codes.shape[0]), slice(0, codes.shape[1]))
+    part = codes[rows, columns]
+    found = ndimage.find_objects(part)
     wanted = range(FIRST_ISLET, len(found) + 1) if numbers is None else sorted(numbers)
     drawn = []
     for number in wanted:
-        box = found[number - 1] if number <= len(found) else None
-        if box is not None:
-            drawn.append(Outline(number=number, rings=_rings(codes[box] == number, box)))
+        at = found[number - 1] if number <= len(found) else None
+        if at is not None:
+            drawn.append(Outline(number=number, rings=_rings(part[at] == number, at, (columns.start, rows.start))))
     return drawn
 
 
-def ring_of(mask: NDArray[np.bool_], box: tuple[slice, slice]) -> Outline:
+def ring_of(mask: NDArray[np.bool_], box: Box) -> Outline:
     """Draw the outline of a mask in a box, with number 0."""
     return Outline(number=0, rings=_rings(mask, box))
 
@@ -88,10 +92,10 @@ def packed(drawn: Iterable[Outline]) -> tuple[list[list[int]], bytes]:
     return heads, points.astype("<f4").tobytes()
 
 
-def _rings(mask: NDArray[np.bool_], box: tuple[slice, slice]) -> tuple[NDArray[np.float32], ...]:
+def _rings(mask: NDArray[np.bool_], box: Box, corner_px: tuple[int, int] = (0, 0)) -> tuple[NDArray[np.float32], ...]:
     from skimage.measure import find_contours
 
-    corner = np.array([box[0].start, box[1].start]) - 0.5
+    corner = np.array([box[0].start + corner_px[1], box[1].start + corner_px[0]]) - 0.5
     lines = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)  # type: ignore[no-untyped-call]
     simple = (_simplified(line, _TOLERANCE_PX) for line in lines)
     # The last point is the first one again.
