@@ -112,7 +112,9 @@ def criteria_html(summary: Summary) -> str:
             f"<td>{_value(value, asked['unit'])}</td><td>{sign} {_value(asked['limit'], asked['unit'])}</td>"
             f'<td><span class="islet-word islet-{tone}">{escape(word)}</span></td></tr>'
         )
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in ("", _("found"), _("asked for"), ""))
+    head = "".join(
+        f'<th scope="col">{escape(text)}</th>' for text in (_("Criterion"), _("found"), _("asked for"), _("Outcome"))
+    )
     return f'<div class="islet-table"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
@@ -207,7 +209,7 @@ def _all_numbers(summary: Summary) -> str:
     rows = [
         [name, _value(one["value"], one["unit"]), interval(one), one["method"]] for name, one in named.items() if one
     ]
-    return f'<div class="islet-words">{table_html(["", _("Value"), _("Interval"), _("Method")], rows)}</div>'
+    return f'<div class="islet-words">{table_html([_("Quantity"), _("Value"), _("Interval"), _("Method")], rows)}</div>'
 
 
 def _folded(title: str, content: str, *, is_open: bool = False) -> widgets.HTML:

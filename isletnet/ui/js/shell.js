@@ -106,7 +106,7 @@ function render({ model, el }) {
   el.append(
     element("a", { href: "#islet-content", className: "islet-skip", textContent: texts.skip }),
     element(
-      "header",
+      "div",
       { className: "islet-head" },
       element("a", { href: "analyse", className: "islet-name", textContent: "isletnet" }),
       element("nav", {}, element("ul", {}, ...links)),
