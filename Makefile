@@ -45,7 +45,7 @@ check: $(READY)  ## run the linters, the type check and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell isletnet tests *.md changes
+	$(BIN)/codespell isletnet serve tests docs *.md changes
 
 bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the classic ways
 	$(BIN)/python -m tests.benchmarks
