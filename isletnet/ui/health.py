@@ -13,6 +13,7 @@ from isletnet.ui.i18n import ABSENT, _, ngettext, number, percent, when
 Tone = Literal["good", "info", "warning", "severe"]
 
 _GB = 1e9
+_SHOWN_PROCESSES_N = 12
 _WELL = {"ok"}
 _UNWELL = {"warning"}
 
@@ -85,7 +86,7 @@ def errors(status: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def processes(status: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Tell the largest processes: name, memory, processor time, open files."""
-    found = status.get("processes", {}).get("list") or ()
+    found = (status.get("processes", {}).get("list") or ())[:_SHOWN_PROCESSES_N]
     return [
         (
             str(one["name"]),

@@ -114,6 +114,11 @@ def test_names_of_processes_are_no_markup():
     assert "<x>" not in rest_html(WELL)
 
 
+def test_the_largest_processes_are_enough():
+    many = {"list": [{"name": f"p{n}", "memory_mb": 100 - n, "cpu_s": 0, "open_files_n": 1} for n in range(40)]}
+    assert [row[0] for row in health.processes({**WELL, "processes": many})] == [f"p{n}" for n in range(12)]
+
+
 def test_czech_numbers_and_words():
     set_language("cs")
     assert health.headline(WELL)[0] == "Vše funguje."
