@@ -14,7 +14,7 @@ from isletnet.ui import friendly, i18n, words
 from isletnet.ui.i18n import _, language, ngettext, number, percent, set_language, when
 
 UI = Path(i18n.__file__).parent
-OWN_ROOMS = ("analyse", "bits", "follow", "friendly", "intake", "results", "words")
+OWN_ROOMS = ("analyse", "bits", "follow", "friendly", "intake", "result_tables", "results", "words")
 
 
 @pytest.fixture(autouse=True)

@@ -74,15 +74,17 @@ function render({ model, el }) {
     pen.setTransform(view.scale, 0, 0, view.scale, view.x, view.y);
     pen.imageSmoothingEnabled = view.scale < 3;
     pen.drawImage(picture, 0, 0, size.width, size.height);
+    // A line is as thick as that many pixels of the screen, whatever the zoom.
+    const screen = canvas.width / Math.max(canvas.clientWidth, 1) / view.scale;
     if (outlines.checked) {
       // A dark line below makes the colour stand out on any ground.
       pen.strokeStyle = "rgba(0, 0, 0, 0.55)";
       for (const shape of shapes) {
-        pen.lineWidth = (shape.islet ? 4.5 : 3) / view.scale;
+        pen.lineWidth = (shape.islet ? 3.5 : 2.5) * screen;
         pen.stroke(shape.path);
       }
       for (const shape of shapes) {
-        pen.lineWidth = (shape.islet ? 2 : 1.2) / view.scale;
+        pen.lineWidth = (shape.islet ? 1.8 : 1.2) * screen;
         pen.strokeStyle = COLOURS[shape.kind] ?? "#fff";
         pen.stroke(shape.path);
       }
@@ -91,7 +93,7 @@ function render({ model, el }) {
     for (const shape of chosen) {
       pen.fillStyle = "rgba(255, 80, 160, 0.35)";
       pen.fill(shape.path, "evenodd");
-      pen.lineWidth = 3 / view.scale;
+      pen.lineWidth = 3 * screen;
       pen.strokeStyle = "#ff2f92";
       pen.stroke(shape.path);
     }
