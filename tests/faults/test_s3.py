@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.faults.calls import Sender, picture
-from tests.faults.conftest import Platforms, Sizes
+from tests.faults.conftest import IS_LONG, Platforms, Sizes
 from tests.faults.platform import wait_for
 from tests.faults.table import Table, percentiles
 from tests.storage.conftest import ACCESS_KEY, BUCKET, SECRET_KEY, make_s3_store, s3_address
@@ -21,7 +21,7 @@ from tests.storage.s3_between import Between, Fate, serving
 pytestmark = pytest.mark.slow
 __all__ = ["s3_address"]
 
-SLOW_S, REFUSED_FRACTION, RESET_FRACTION = 2.0, 0.2, 0.05
+SLOW_S, REFUSED_FRACTION, RESET_FRACTION = 2.0 if IS_LONG else 0.5, 0.2, 0.05
 SENDERS_N = 4
 
 Mood = Literal["well", "slow", "shaky", "away"]
