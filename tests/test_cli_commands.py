@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -71,21 +70,16 @@ def test_an_export_of_no_result_is_said(tmp_path: Path):
     assert "no result of `isletnet analyse`" in result.stderr
 
 
-def test_help_answers_at_once_and_loads_nothing_heavy():
+def test_help_loads_nothing_heavy():
     code = (
         "import sys; from isletnet.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: print(*{name.partition('.')[0] for name in sys.modules}, sep='|')"
     )
-    durations_s = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        durations_s.append(time.perf_counter() - start)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = set(done.stdout.splitlines()[-1].split("|"))
     assert "analyse" in done.stdout
     assert not loaded & {"numpy", "pandas", "openvino", "tensorflow", "matplotlib", "pydantic"}
-    assert min(durations_s) < 1.0
 
 
 def test_training_hands_its_arguments_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

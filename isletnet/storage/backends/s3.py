@@ -91,9 +91,8 @@ class S3Store(Store):
             "disable_bulk_delete": True,
         }
         config: Any = {name: value for name, value in given.items() if value is not None}
-        options: ClientConfig = {"connect_timeout": _CONNECT_TIMEOUT, "timeout": request_timeout}
-        if endpoint is not None and endpoint.startswith("http://"):
-            options["allow_http"] = True
+        # The endpoint may also come from AWS_ENDPOINT_URL; its scheme says whether the line is encrypted.
+        options: ClientConfig = {"connect_timeout": _CONNECT_TIMEOUT, "timeout": request_timeout, "allow_http": True}
         with _plain_errors(bucket):
             self._bucket = Bucket(
                 bucket,
