@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Background:
     """The empty field: quadratic surface of ln(level + 6) per channel, float64 ``(6, 3)``."""

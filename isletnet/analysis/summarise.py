@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from isletnet.analysis.checks.result import too_few_islets
 from isletnet.analysis.summary import estimates, integrity, pooling, preparation
 from isletnet.analysis.summary.flat import flat_row
 from isletnet.analysis.summary.pooling import ImageNumbers, Particles, image_numbers, numbers_of
@@ -136,6 +137,9 @@ def pool(
     ieq_by_image = np.bincount(image_of, weights=counted_ieq, minlength=len(images))
     apart = pooling.pooled_disagreement(images, ieq_by_image.tolist())
     summary = _summary(images, particles, apart, name, parameters)
+    few = too_few_islets(summary.islets_n, summary.ieq.sampling) if len(images) > 1 else None
+    if few is not None:
+        summary = replace(summary, warnings=(*summary.warnings, few))
     if sample is None:
         return summary
     preparation.check_sample(sample)

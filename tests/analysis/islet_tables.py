@@ -1,5 +1,6 @@
 """Tables and class pictures with known numbers, for the tests of the summary."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,6 +57,7 @@ def islet_table(
 
 def class_picture(islet_px: int, exocrine_parts_px: Sequence[int] = (), side_px: int = 1024) -> NDArray[np.uint8]:
     """Classes with an exact number of islet pixels and exocrine parts of exact areas, each in a band of columns."""
+    side_px = max(side_px, math.isqrt(islet_px) + 64)
     classes = np.zeros((side_px, side_px), dtype=np.uint8)
     classes.reshape(-1)[:islet_px] = ISLET
     top = islet_px // side_px + 2

@@ -283,3 +283,11 @@ def test_each_kind_of_warning_is_told_once():
     assert focus.message == "2 of 3 images, for one b: soft"
     assert focus.evidence == {"blur": 9.0, "images_n": 2.0}
     assert clipped.evidence == {"images_n": 1.0}
+
+
+def test_few_islets_are_judged_by_their_sum():
+    few = QualityWarning(code="too_few_islets", message="of one picture", severity="info")
+    many = [numbers([150.0] * 200, name=name, warnings=(few,)) for name in "ab"]
+    assert pool(many, name="p", parameters=COUNT).warnings == ()
+    (told,) = pool([numbers([150.0] * 5, name=name) for name in "ab"], name="p", parameters=COUNT).warnings
+    assert (told.code, told.evidence["islets_n"]) == ("too_few_islets", 10.0)

@@ -32,6 +32,7 @@ BOOL_COLUMNS = ("touches_border", "is_islet")
 # Exocrine parts only feed an interval, so they are told apart on a grid of at most this many points.
 PARTS_GRID_PX = 500_000
 SEVERITIES = ("info", "warning", "severe")
+FEW_ISLETS = "too_few_islets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -251,12 +252,15 @@ def pooled_disagreement(images: Sequence[ImageNumbers], ieq_by_image: Sequence[f
 
 
 def pooled_warnings(images: Sequence[ImageNumbers]) -> tuple[QualityWarning, ...]:
-    """Give each kind of warning once: the most severe one, with the number of images that have it."""
+    """Give each kind of warning once: the most severe one, with the number of images that have it.
+
+    Few islets in one of several images say nothing of their sum, which is judged anew.
+    """
     if len(images) == 1:
         return images[0].warnings
     by_code: dict[str, list[tuple[str, QualityWarning]]] = {}
     for image in images:
-        for warning in image.warnings:
+        for warning in (one for one in image.warnings if one.code != FEW_ISLETS):
             by_code.setdefault(warning.code, []).append((image.name, warning))
     pooled = []
     for found in by_code.values():
