@@ -18,6 +18,7 @@ from isletnet.synthetic.stack import make_stack
 from isletnet.volumes.labels_file import labels_ome_tiff
 from isletnet.volumes.models import modelled_islets, stack_surfaces
 from isletnet.volumes.stacks import read_stack
+from tests.other_process import in_another_process
 
 # What a page would load; links that a person may follow load nothing.
 LOADED = re.compile(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=[\"']?(?:https?:)?//", re.IGNORECASE)
@@ -27,8 +28,12 @@ LOADED = re.compile(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=[\"']?(?:http
 def folder(results: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home: Path = tmp_path_factory.mktemp("space")
     values = {"results": str(results), "pictures": str(drawn / "images"), "most_pictures": 1, "seed": 3}
-    run_cells("islets_3d", values, home)
+    in_another_process(_run, values, home)
     return home
+
+
+def _run(values: dict[str, object], home: Path) -> None:
+    run_cells("islets_3d", values, home)
 
 
 def test_everything_is_made(folder: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from isletnet.synthetic import bodies
 from isletnet.views.surfaces import DrawnSolid, stack_page, surfaces_page
 from isletnet.volumes.meshes import surface_of_voxels
+from tests.other_process import in_another_process
 
 BALL = bodies.voxels(bodies.ellipsoid([40, 40, 40]), um_per_px=8.0, um_per_slice=8.0)
 
@@ -24,7 +25,8 @@ def solid(value: float) -> DrawnSolid:
 @pytest.fixture(scope="module")
 def page() -> str:
     slices = [np.full((40, 60, 3), level, dtype=np.uint8) for level in (10, 120, 240)]
-    return stack_page([solid(0.0), solid(1.0)], slices, title="<b> & Co", note="2 > 1", value_label="volume (IEQ)")
+    solids = [solid(0.0), solid(1.0)]
+    return in_another_process(stack_page, solids, slices, title="<b> & Co", note="2 > 1", value_label="volume (IEQ)")
 
 
 def test_texts_are_no_markup(page: str) -> None:
@@ -34,7 +36,7 @@ def test_texts_are_no_markup(page: str) -> None:
 
 
 def test_one_surface_needs_no_ground() -> None:
-    text = surfaces_page([solid(1.0)], title="One", note="A model", value_label="diameter (um)")
+    text = in_another_process(surfaces_page, [solid(1.0)], title="One", note="A model", value_label="diameter (um)")
     assert "A model" in text
     assert "srcdoc=" in text
 
