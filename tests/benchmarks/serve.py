@@ -20,7 +20,7 @@ from isletnet.networks.model import load_network
 from isletnet.schemas import AnalysisParameters
 from tests.benchmarks.taken import pictures, seconds_of
 from tests.faults.calls import Sender
-from tests.faults.platform import Platform
+from tests.faults.live_platform import Platform
 from tests.faults.table import Table, percentiles
 
 NETWORKS = ("islet-unet", "islet-unet-small")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.calls import Sender
-from tests.faults.platform import USUAL, Platform
+from tests.faults.live_platform import USUAL, Platform
 from tests.faults.table import Table
 
 IS_LONG = os.environ.get("FAULTS_LONG", "") not in {"", "0"}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.calls import PARAMETERS, Sender, picture
 from tests.faults.conftest import Platforms
-from tests.faults.platform import wait_for
+from tests.faults.live_platform import wait_for
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow

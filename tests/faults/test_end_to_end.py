@@ -1,7 +1,7 @@
 """The whole platform for real: from the start to results, through the deaths of a worker and of a replica."""
 
 from tests.faults.calls import Sender, picture
-from tests.faults.platform import Platform, wait_for
+from tests.faults.live_platform import Platform, wait_for
 from tests.faults.table import Table
 
 PICTURES = picture(1), picture(2)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.calls import PARAMETERS, Sender, picture
 from tests.faults.conftest import Sizes
-from tests.faults.platform import Platform, wait_for
+from tests.faults.live_platform import Platform, wait_for
 from tests.faults.table import Table, percentiles
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from PIL import Image
 from isletnet.synthetic.scene import make_scene
 from tests.faults.calls import PARAMETERS, Sender, picture, tiff
 from tests.faults.conftest import IS_LONG, Sizes
-from tests.faults.platform import Platform, wait_for
+from tests.faults.live_platform import Platform, wait_for
 from tests.faults.table import Table, percentiles
 from tests.load.overload import overload, peak_memory
 

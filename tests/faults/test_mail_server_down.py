@@ -11,7 +11,7 @@ from aiosmtpd.controller import Controller
 
 from tests.faults.calls import PARAMETERS, Sender, picture
 from tests.faults.conftest import Sizes
-from tests.faults.platform import SMTP_PORT, Platform, wait_for
+from tests.faults.live_platform import SMTP_PORT, Platform, wait_for
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow

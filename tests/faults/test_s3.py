@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.calls import Sender, picture
 from tests.faults.conftest import IS_LONG, Platforms, Sizes
-from tests.faults.platform import wait_for
+from tests.faults.live_platform import wait_for
 from tests.faults.table import Table, percentiles
 from tests.storage.conftest import ACCESS_KEY, BUCKET, SECRET_KEY, make_s3_store, s3_address
 from tests.storage.s3_between import Between, Fate, serving

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.calls import Sender, picture
 from tests.faults.conftest import Platforms
-from tests.faults.platform import USUAL, Platform
+from tests.faults.live_platform import USUAL, Platform
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults.platform import USUAL, Platform
+from tests.faults.live_platform import USUAL, Platform
 from tests.faults.table import Table
 from tests.load.overload import overload
 

@@ -14,7 +14,7 @@ from threading import Event, Thread
 
 from tests.conftest import ROOT
 from tests.faults.calls import Sender, picture
-from tests.faults.platform import Platform
+from tests.faults.live_platform import Platform
 from tests.faults.table import Table, percentiles
 
 SENDERS_N = 4
