@@ -1,5 +1,8 @@
 """Fixtures that every wing's tests share."""
 
+import atexit
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,21 @@ def real_data() -> Path:
     if not (REAL / "calibration.csv").is_file():
         pytest.skip("the shared real micrographs are not here: ../shared/data/real")
     return REAL
+
+
+_SESSION = pytest.StashKey[pytest.Session]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_SESSION] = session
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End without the destructors of two LLVMs, TensorFlow's and that of VTK's driver: together they crash."""
+    session = config.stash.get(_SESSION, None)
+    if session is not None and "tensorflow" in sys.modules and any(name.startswith("vtk") for name in sys.modules):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(session.exitstatus))
