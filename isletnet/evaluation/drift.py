@@ -62,7 +62,8 @@ def trend(times: ArrayLike, values: ArrayLike, *, level: float = 0.95) -> Trend:
     run = t[second] - t[first]
     slopes = np.sort((y[second] - y[first])[run != 0] / run[run != 0])
     reach = ndtri(0.5 + level / 2) * math.sqrt(_variance(t, y))
-    low = round((slopes.size - reach) / 2)
+    # The slope of rank (N - C) / 2, and the one as far from the other end; ranks count from 1.
+    low = round((slopes.size - reach) / 2) - 1
     high = slopes.size - 1 - low
     from scipy.stats import kendalltau
 
