@@ -18,7 +18,18 @@ from isletnet.client.errors import (
     TransferError,
     UnreachableError,
 )
-from isletnet.client.records import Analysed, Corrected, ImageStatus, Page, Progress, Results, Status, Version
+from isletnet.client.records import (
+    Analysed,
+    Corrected,
+    ImageStatus,
+    Key,
+    NewKey,
+    Page,
+    Progress,
+    Results,
+    Status,
+    Version,
+)
 from isletnet.client.sync import Client, Request
 
 __all__ = [
@@ -32,7 +43,9 @@ __all__ = [
     "Corrected",
     "DeletedError",
     "ImageStatus",
+    "Key",
     "MissingError",
+    "NewKey",
     "NoSpaceError",
     "Page",
     "Progress",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from isletnet.client import export, follow, records, send, talk
+from isletnet.client import admin, export, follow, records, send, talk
 from isletnet.client.calls import Patience
 from isletnet.client.send import Image, OnProgress, unheard
 from isletnet.client.sync import PATIENCE_S
@@ -88,11 +88,47 @@ class AsyncClient:
 
     async def statistics(self, first: date | None = None, last: date | None = None) -> Mapping[str, Any]:
         """As `Client.statistics`."""
-        return await self._transport.run(talk.statistics(self._patience, first, last))
+        return await self._transport.run(admin.statistics(self._patience, first, last))
+
+    async def statistics_workbook(
+        self,
+        path: str | Path,
+        first: date | None = None,
+        last: date | None = None,
+        *,
+        on_progress: OnProgress = unheard,
+    ) -> Path:
+        """As `Client.statistics_workbook`."""
+        flow = admin.statistics_workbook(self._patience, Path(path), first, last, on_progress)
+        return await self._transport.run(flow)
 
     async def training_export(self, path: str | Path, *, on_progress: OnProgress = unheard) -> Path:
         """As `Client.training_export`."""
         return await self._transport.run(export.training_export(self._patience, Path(path), on_progress=on_progress))
+
+    async def give_up_training_export(self, path_or_number: str | Path | int) -> None:
+        """As `Client.give_up_training_export`."""
+        await self._transport.run(export.give_up(self._patience, path_or_number))
+
+    async def keys(self) -> tuple[records.Key, ...]:
+        """As `Client.keys`."""
+        return await self._transport.run(admin.keys(self._patience))
+
+    async def make_key(self, name: str, scopes: Iterable[str]) -> records.NewKey:
+        """As `Client.make_key`."""
+        return await self._transport.run(admin.make_key(self._patience, name, scopes))
+
+    async def revoke_key(self, key_id: str) -> records.Key:
+        """As `Client.revoke_key`."""
+        return await self._transport.run(admin.revoke_key(self._patience, key_id))
+
+    async def prune(self, *, dry_run: bool = True) -> Mapping[str, Any]:
+        """As `Client.prune`."""
+        return await self._transport.run(admin.prune(self._patience, dry_run))
+
+    async def confirm_clock(self) -> None:
+        """As `Client.confirm_clock`."""
+        await self._transport.run(admin.confirm_clock(self._patience))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -159,6 +195,11 @@ class AsyncRequest:
         """As `Request.cancel`."""
         await self._transport.run(talk.cancel(self._patience, self.id))
         return await self.refresh()
+
+    async def requeue(self) -> AsyncRequest:
+        """As `Request.requeue`."""
+        status = await self._transport.run(admin.requeue(self._patience, self.id))
+        return AsyncRequest(self._transport, self._patience, status)
 
     async def delete(self, *, erase: bool = False) -> None:
         """As `Request.delete`."""

@@ -61,6 +61,21 @@ def training_export(patience: Patience, target: Path, *, on_progress: OnProgress
             return (yield from _finish(patience, part, target))
 
 
+def give_up(patience: Patience, path_or_number: str | Path | int) -> Flow[None]:
+    """Give up an export, so that its images can be claimed again; what has arrived of it is thrown away."""
+    part = None
+    if not isinstance(path_or_number, int):
+        part = _part_of(Path(path_or_number))
+        if part is None:
+            raise ParameterError(
+                "expected where an export was being fetched to; nothing has arrived there", subject=str(path_or_number)
+            )
+    number = part.number if part else path_or_number
+    yield from ask(Call(method="DELETE", path=f"/api/training/export/{number}"), patience)
+    if part:
+        part.path.unlink(missing_ok=True)
+
+
 def _go_on(answer: Answer, part: Part, start: int, on_progress: OnProgress) -> Flow[None]:
     """Write what comes behind what is there; from the beginning where the service begins there."""
     before = start if answer.status == 206 else 0
@@ -98,7 +113,8 @@ def _part_path(target: Path, number: int) -> Path:
 def _part_of(target: Path) -> Part | None:
     """Find what is left of an earlier attempt."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.export-(\d+)\.part")
-    found = [(match, path) for path in target.parent.iterdir() if (match := pattern.fullmatch(path.name))]
+    # A folder that is not there holds nothing, and its listing is empty.
+    found = [(match, path) for path in target.parent.glob(".*") if (match := pattern.fullmatch(path.name))]
     return Part(int(found[0][0][1]), found[0][1]) if found else None
 
 

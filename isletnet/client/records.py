@@ -151,6 +151,25 @@ class Analysed:
         return pd.DataFrame(self.islets)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key to the service, without itself; ``id`` is what it is revoked by."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_utc: datetime | None = None
+    created_by: str = ""
+    revoked_utc: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey(Key):
+    """A key that was just made; ``key`` is never told again, and does not show when this is printed."""
+
+    key: str = field(repr=False)
+
+
 def image_status(data: Mapping[str, Any]) -> ImageStatus:
     """Read an image of a status; what this client does not know is passed over."""
     return ImageStatus(**{name: data[name] for name in ImageStatus.__slots__ if name in data})
@@ -190,6 +209,16 @@ def analysed(data: Mapping[str, Any]) -> Analysed:
 def corrected(data: Mapping[str, Any]) -> Corrected:
     """Read the answer about a correction."""
     return Corrected(version=int(data["version"]), summary=data["summary"])
+
+
+def key(data: Mapping[str, Any]) -> Key:
+    """Read a key as a list tells it."""
+    return Key(**_of_key(data))
+
+
+def new_key(data: Mapping[str, Any]) -> NewKey:
+    """Read a key that was just made."""
+    return NewKey(**_of_key(data), key=str(data["key"]))
 
 
 def html(status: Status) -> str:
@@ -232,6 +261,12 @@ def _headline(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 def _version(data: Mapping[str, Any]) -> Version:
     known = {name: data[name] for name in Version.__slots__ if data.get(name) is not None}
     return Version(**{"image": None, "actor": "", **known, "utc": _moment(data.get("utc"))})
+
+
+def _of_key(data: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: data[name] for name in Key.__slots__ if data.get(name) is not None}
+    moments = {name: _moment(data.get(name)) for name in ("created_utc", "revoked_utc")}
+    return {**known, **moments, "scopes": tuple(data["scopes"])}
 
 
 def _moment(text: str | None) -> datetime | None:

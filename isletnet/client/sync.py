@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from isletnet.client import export, follow, records, send, talk
+from isletnet.client import admin, export, follow, records, send, talk
 from isletnet.client.calls import Patience
 from isletnet.client.send import Image, OnProgress, unheard
 from isletnet.client.transport import SyncTransport
@@ -130,7 +130,19 @@ class Client:
 
     def statistics(self, first: date | None = None, last: date | None = None) -> Mapping[str, Any]:
         """Ask who used what, from the first day to the last; for administrators."""
-        return self._transport.run(talk.statistics(self._patience, first, last))
+        return self._transport.run(admin.statistics(self._patience, first, last))
+
+    def statistics_workbook(
+        self,
+        path: str | Path,
+        first: date | None = None,
+        last: date | None = None,
+        *,
+        on_progress: OnProgress = unheard,
+    ) -> Path:
+        """Fetch the statistics as an Excel workbook with charts; for administrators."""
+        flow = admin.statistics_workbook(self._patience, Path(path), first, last, on_progress)
+        return self._transport.run(flow)
 
     def training_export(self, path: str | Path, *, on_progress: OnProgress = unheard) -> Path:
         """Fetch all images that were given for training, as a tar file. The service hands each out once.
@@ -139,6 +151,36 @@ class Client:
         confirmed at the end; only then the service counts the images as handed out.
         """
         return self._transport.run(export.training_export(self._patience, Path(path), on_progress=on_progress))
+
+    def give_up_training_export(self, path_or_number: str | Path | int) -> None:
+        """Give up an export that will not be fetched to its end, so that its images can be handed out again.
+
+        It is told by the path that `training_export` had or, where somebody else left it open, by its number.
+        """
+        self._transport.run(export.give_up(self._patience, path_or_number))
+
+    def keys(self) -> tuple[records.Key, ...]:
+        """List all keys to the service, the oldest first; for administrators."""
+        return self._transport.run(admin.keys(self._patience))
+
+    def make_key(self, name: str, scopes: Iterable[str]) -> records.NewKey:
+        """Make a key for a person or a program; for administrators.
+
+        This is asked once only: if no answer came, look for the key in `keys`, revoke it, and make another.
+        """
+        return self._transport.run(admin.make_key(self._patience, name, scopes))
+
+    def revoke_key(self, key_id: str) -> records.Key:
+        """End a key for good; for administrators."""
+        return self._transport.run(admin.revoke_key(self._patience, key_id))
+
+    def prune(self, *, dry_run: bool = True) -> Mapping[str, Any]:
+        """Tell what is too old to be kept or, with ``dry_run=False``, delete it; for administrators."""
+        return self._transport.run(admin.prune(self._patience, dry_run))
+
+    def confirm_clock(self) -> None:
+        """Say that the service's clock is right after a jump, so that pruning goes on; for administrators."""
+        self._transport.run(admin.confirm_clock(self._patience))
 
     def close(self) -> None:
         """Close the connections."""
@@ -234,6 +276,10 @@ class Request:
         """Stop it."""
         self._transport.run(talk.cancel(self._patience, self.id))
         return self.refresh()
+
+    def requeue(self) -> Request:
+        """Submit it again as a new request of the same owner, after it died; for administrators."""
+        return Request(self._transport, self._patience, self._transport.run(admin.requeue(self._patience, self.id)))
 
     def delete(self, *, erase: bool = False) -> None:
         """Delete it with its images; ``erase`` also what was given for training, which only administrators may."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -34,9 +33,9 @@ def checked_id(request_id: str) -> str:
     return request_id
 
 
-def plain(patience: Patience, path: str, query: Mapping[str, str | int] | None = None) -> Flow[dict[str, Any]]:
+def plain(patience: Patience, path: str) -> Flow[dict[str, Any]]:
     """Ask for JSON and hand it on as it is."""
-    return (yield from ask_json(Call(method="GET", path=path, query=query or {}), patience, dict))
+    return (yield from ask_json(Call(method="GET", path=path), patience, dict))
 
 
 def page(
@@ -52,12 +51,6 @@ def networks(patience: Patience) -> Flow[tuple[Mapping[str, Any], ...]]:
     """Ask for the networks that a request may name."""
     call = Call(method="GET", path="/api/networks")
     return (yield from ask_json(call, patience, lambda data: tuple(data["networks"])))
-
-
-def statistics(patience: Patience, first: date | None, last: date | None) -> Flow[dict[str, Any]]:
-    """Ask who used what."""
-    given = {"from": first, "to": last}
-    return (yield from plain(patience, "/api/statistics", {k: v.isoformat() for k, v in given.items() if v}))
 
 
 def sample(patience: Patience, name: str) -> Flow[dict[str, Any]]:

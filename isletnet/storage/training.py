@@ -153,7 +153,7 @@ def claim_export(store: Store, *, actor: str, now: datetime) -> Export:
             if end is None and all(is_held(store, item.request_id, item.image) for item in export.items):
                 if export.actor == actor:
                     return export
-                raise ConflictError("somebody else is downloading the training images", subject=str(export.number))
+                raise ConflictError(f"somebody else is downloading the training images, as export {export.number}")
             if end is None:
                 # Consent was withdrawn since: what is left of it can be claimed again.
                 _close(store, export, ExportEnd(utc=now, actor=actor))
@@ -233,17 +233,31 @@ def confirm_export(store: Store, export: Export, *, sha256: str, actor: str, now
         token=f"export/{export.number}",
         details={"images_n": len(export.items), "sha256": sha256},
     )
-    _close(store, export, ExportEnd(utc=now, actor=actor, sha256=sha256))
+    end = _close(store, export, ExportEnd(utc=now, actor=actor, sha256=sha256))
+    if end.sha256 is None:
+        raise GoneError("this export was given up at this moment; claim again", subject=str(export.number))
 
 
 def give_up_export(store: Store, export: Export, *, actor: str, now: datetime) -> None:
-    """Give up an export that will never be confirmed, so that its images can be claimed again."""
-    _close(store, export, ExportEnd(utc=now, actor=actor))
+    """Give up an export that will never be confirmed, so that its images can be claimed again.
+
+    Raises
+    ------
+    ConflictError
+        It was confirmed, so its images are handed out for good.
+    """
+    if _close(store, export, ExportEnd(utc=now, actor=actor)).sha256 is not None:
+        raise ConflictError("this export was confirmed; it cannot be given up any more", subject=str(export.number))
 
 
-def _close(store: Store, export: Export, end: ExportEnd) -> None:
-    with suppress(AlreadyStoredError):
-        store.create(_export_key(export.number, "end.json"), dump(end))
+def _close(store: Store, export: Export, end: ExportEnd) -> ExportEnd:
+    """End an export, unless it has ended; returns the end that stands."""
+    key = _export_key(export.number, "end.json")
+    try:
+        store.create(key, dump(end))
+    except AlreadyStoredError:
+        return load(store, key, ExportEnd)
+    return end
 
 
 def _end_of(store: Store, export: Export) -> ExportEnd | None:

@@ -208,6 +208,7 @@ def test_the_training_images_are_handed_out_once_and_resumed(made: Service, api:
     again = api.get("/api/training/export")
     assert (again.status_code, again.json()["error"]["code"]) == (410, "gone")
     assert api.post("/api/training/export/999/confirm", json={"sha256": sha256}).status_code == 404
+    assert api.delete(f"/api/training/export/{number}").status_code == 409
 
 
 def test_an_export_that_is_given_up_can_be_claimed_again(made: Service, api: Client, done: str):

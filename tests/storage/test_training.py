@@ -168,7 +168,7 @@ def test_of_many_who_claim_one_gets_it(store: MemoryStore, clock: Clock):
     assert len(got[0].items) == 3
     # The one who has it goes on with it, as often as needed.
     assert claim(store, clock, got[0].actor) == got[0]
-    with pytest.raises(ConflictError, match="somebody else is downloading"):
+    with pytest.raises(ConflictError, match="somebody else is downloading .*export 1"):
         claim(store, clock, "late")
 
 
@@ -230,3 +230,28 @@ def test_an_export_that_was_given_up_is_free_again(store: MemoryStore, clock: Cl
     assert (again.number, again.items) == (2, export.items)
     with pytest.raises(GoneError):
         list(training.stream_export(store, export))
+
+
+def test_what_was_confirmed_cannot_be_given_up(store: MemoryStore, clock: Clock):
+    given(store, clock)
+    export = claim(store, clock)
+    confirm(store, clock, export)
+    with pytest.raises(ConflictError, match="was confirmed"):
+        training.give_up_export(store, export, actor="Dr. Who", now=clock.now)
+    with pytest.raises(GoneError):
+        claim(store, clock)
+
+
+def test_an_export_that_is_given_up_while_it_is_confirmed_is_not_confirmed(
+    store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    given(store, clock)
+    export = claim(store, clock)
+
+    def noted_late(*arguments: object, **named: object) -> None:
+        training.give_up_export(store, export, actor="Dr. Who", now=clock.now)
+
+    monkeypatch.setattr(training.audit, "append", noted_late)
+    with pytest.raises(GoneError, match="given up"):
+        confirm(store, clock, export)
+    assert claim(store, clock).items == export.items
