@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.platform.flow import Held
+
 IMPORT_PATH = "serve.platform.proxy:middlewares"
 RETRY_S = 5
 
@@ -22,7 +24,7 @@ _ANSWERS = {404: _AWAY, 500: _AWAY, 503: _AWAY, 408: (408, "slow", "the call too
 
 def middlewares() -> Sequence[Middleware]:
     """Give what the proxy puts around itself."""
-    return [Middleware(OwnWords)]
+    return [Middleware(OwnWords), Middleware(Held)]
 
 
 class OwnWords:
@@ -36,18 +38,21 @@ class OwnWords:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_replaced = False
+        is_begun = is_replaced = False
 
         async def say(message: Message) -> None:
-            nonlocal is_replaced
+            nonlocal is_begun, is_replaced
             if message["type"] == "http.response.start":
-                is_replaced = _is_the_proxy_s(message)
+                is_begun, is_replaced = True, _is_the_proxy_s(message)
                 if is_replaced:
-                    await _answer(message, send)
+                    await _answer(message["status"], _request_id(message["headers"]), send)
             if not is_replaced:
                 await send(message)
 
         await self._app(scope, receive, say)
+        if not is_begun:
+            # So ends a call whose replica died under it.
+            await _answer(503, _request_id(scope["headers"]), send)
 
 
 def _is_the_proxy_s(start: Message) -> bool:
@@ -56,9 +61,12 @@ def _is_the_proxy_s(start: Message) -> bool:
     return start["status"] in _ANSWERS and "x-content-type-options" not in headers
 
 
-async def _answer(start: Message, send: Send) -> None:
-    status, code, words = _ANSWERS[start["status"]]
-    request_id = Headers(raw=start["headers"]).get("x-request-id", "")
+def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
+    return Headers(raw=headers).get("x-request-id", "")
+
+
+async def _answer(said: int, request_id: str, send: Send) -> None:
+    status, code, words = _ANSWERS[said]
     body = json.dumps({"error": {"code": code, "message": words, "request_id": request_id}}).encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -7,16 +7,21 @@ import httpx
 import pytest
 from ray._common.utils import import_attr
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.platform import proxy
+from serve.platform.flow import TAKEN
+
+
+def proxied(app: ASGIApp) -> ASGIApp:
+    for middleware in proxy.middlewares():
+        app = middleware.cls(app)
+    return app
 
 
 def ask(answer: ASGIApp) -> httpx.Response:
-    (middleware,) = proxy.middlewares()
-
     async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(middleware.cls(answer))
+        transport = httpx.ASGITransport(proxied(answer))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.get("/api/requests/1")
 
@@ -46,6 +51,18 @@ def test_what_the_application_says_stays(status: int):
 def test_a_long_answer_goes_through_in_pieces():
     answer = ask(StreamingResponse(iter([b"a" * 9, b"b"]), headers={"x-content-type-options": "nosniff"}))
     assert answer.content == b"aaaaaaaaab"
+
+
+def test_a_call_that_ends_without_an_answer_means_come_again():
+    async def dies(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"].append((b"x-request-id", b"7"))
+        # What it had told before its end is no answer.
+        await send({"type": TAKEN, "bytes": 1})
+
+    answer = ask(dies)
+    error = json.loads(answer.content)["error"]
+    assert (answer.status_code, error["code"], error["request_id"]) == (503, "busy", "7")
+    assert answer.headers["retry-after"] == "5"
 
 
 def test_ray_finds_it():
