@@ -71,7 +71,9 @@ class Ingress:
     ) -> None:
         chosen = settings or Settings()
         _log_calls()
-        store, limits = open_store(chosen.store), Limits(chosen, monotonic=time.monotonic)
+        store = open_store(chosen.store)
+        replicas_n = serve.get_replica_context().world_size or 1
+        limits = Limits(chosen, monotonic=time.monotonic, processes_n=replicas_n)
         parts: dict[str, Callable[[], Awaitable[Any]]] = {
             "shepherd": lambda: _plainly(shepherd.report.remote()),
             "segmenter": lambda: _plainly(segmenter.report.remote()),

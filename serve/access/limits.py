@@ -1,6 +1,7 @@
 """How much is taken on: calls, bytes, requests and disk. What is too much is refused early and in plain words.
 
-The counts are of one process. Nothing here ever deletes anything.
+Each process that answers calls counts for itself and allows its share, because Ray Serve spreads the calls evenly
+over them. What waits and what the disk holds is seen by all. Nothing here ever deletes anything.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class Limits:
         A clock in seconds that never goes back.
     disk_usage
         Gives total, used and free bytes of a folder's disk.
+    processes_n
+        How many processes answer calls: this one allows one part in so many of the calls and of the parallel bytes.
     """
 
     def __init__(
@@ -88,8 +91,11 @@ class Limits:
         *,
         monotonic: Callable[[], float],
         disk_usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage,
+        processes_n: int = 1,
     ) -> None:
         self._settings = settings
+        self._calls_per_s = settings.max_calls_per_minute / 60 / processes_n
+        self._most_parallel_bytes = settings.max_parallel_uploads_mb * MEGABYTE // processes_n
         self._monotonic = monotonic
         self._disk_usage = disk_usage
         self._lock = threading.Lock()
@@ -104,7 +110,7 @@ class Limits:
         TooManyError
             That one calls too often.
         """
-        rate = self._settings.max_calls_per_minute / 60
+        rate = self._calls_per_s
         most = max(1.0, rate * BURST_S)
         now_s = self._monotonic()
         with self._lock:
@@ -171,7 +177,7 @@ class Limits:
         others_bytes = sum(one.reserved_bytes for one in self._uploads - {upload})
         wanted_bytes = others_bytes + upload.size_bytes + more_bytes
         # One alone is always taken, or a large file would never be.
-        if others_bytes and wanted_bytes > self._settings.max_parallel_uploads_mb * MEGABYTE:
+        if others_bytes and wanted_bytes > self._most_parallel_bytes:
             raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
 
     def check_queue(self, store: Store) -> None:

@@ -17,7 +17,6 @@ from serve.doors.deps import Deps
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CLIENT_LEFT = 499
 # Asked every second or so by whoever watches over the service; the log is for what people and programs do.
 UNNOTED = "/api/health/"
 HEADERS = {
@@ -52,7 +51,7 @@ class Calls:
         deps: Deps = scope["app"].state.deps
         call_id, begun_s = secrets.token_hex(16), deps.monotonic()
         scope["state"] = {**scope.get("state", {}), "call_id": call_id}
-        status = CLIENT_LEFT
+        status = problems.CLIENT_LEFT
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -70,7 +69,7 @@ class Calls:
         except Exception:
             _FAULTS.exception("call %s broke off", call_id)
             # A stream that breaks off in the middle stays incomplete, which the reader notices.
-            if status == CLIENT_LEFT:
+            if status == problems.CLIENT_LEFT:
                 await problems.unexpected(call_id)(scope, receive, send_on)
         finally:
             _note(deps, scope, call_id, status, deps.monotonic() - begun_s)

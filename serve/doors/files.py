@@ -88,7 +88,7 @@ def results_of(store: Store, request_id: str, version: int | None) -> Results:
 
 def read_json(store: Store, results: Results, path: str) -> dict[str, Any]:
     """Read a small file of JSON; raises like `stored_file`."""
-    content: dict[str, Any] = json.loads(b"".join(_opened(store, results.files, path)[1]))
+    content: dict[str, Any] = json.loads(b"".join(opened(store, results.files, path)[1]))
     return content
 
 
@@ -107,7 +107,7 @@ def stored_file(store: Store, results: Results, path: str, *, stem: str) -> Stre
     GoneError
         It was deleted by age.
     """
-    record, pieces = _opened(store, results.files, path)
+    record, pieces = opened(store, results.files, path)
     return file_answer(pieces, path.rpartition("/")[2], stem=stem, size_bytes=record.size_bytes)
 
 
@@ -135,6 +135,17 @@ def disposition(name: str, *, is_shown: bool = False) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(clean, safe='')}"
 
 
+def opened(store: Store, files: Files, path: str) -> tuple[FileRecord, Iterator[bytes]]:
+    """Open a file of the results: what is known of it, and its pieces; raises like `stored_file`."""
+    if path not in files:
+        raise NotStoredError(f"the results have no file {path}")
+    key, record = files[path]
+    try:
+        return record, first_piece_read(store.stream(key))
+    except NotStoredError:
+        raise GoneError("this file was deleted by age") from None
+
+
 def first_piece_read(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Read the first piece now, so that what is wrong comes before the answer begins."""
     return chain([next(pieces, b"")], pieces)
@@ -146,7 +157,7 @@ def archive(store: Store, results: Results) -> Iterator[bytes]:
     moment = results.ended_utc.timetuple()[:6]
     with zipfile.ZipFile(sink, "w") as packed:
         for path in sorted(results.files):
-            record, pieces = _opened(store, results.files, path)
+            record, pieces = opened(store, results.files, path)
             info = zipfile.ZipInfo(path, date_time=(max(moment[0], 1980), *moment[1:]))
             info.external_attr = 0o644 << 16
             info.file_size = record.size_bytes
@@ -167,7 +178,7 @@ def islets_csv(store: Store, results: Results) -> Iterator[bytes]:
         path = f"images/{image.number}/islets.csv"
         if path not in results.files:
             continue
-        header, *rows = csv.reader(StringIO(b"".join(_opened(store, results.files, path)[1]).decode()))
+        header, *rows = csv.reader(StringIO(b"".join(opened(store, results.files, path)[1]).decode()))
         text = StringIO()
         out = csv.writer(text, lineterminator="\n")
         if columns is None:
@@ -177,16 +188,6 @@ def islets_csv(store: Store, results: Results) -> Iterator[bytes]:
         places = [header.index(column) if column in header else -1 for column in columns]
         out.writerows([image.number, name, *(row[at] if at >= 0 else "" for at in places)] for row in rows)
         yield text.getvalue().encode()
-
-
-def _opened(store: Store, files: Files, path: str) -> tuple[FileRecord, Iterator[bytes]]:
-    if path not in files:
-        raise NotStoredError(f"the results have no file {path}")
-    key, record = files[path]
-    try:
-        return record, first_piece_read(store.stream(key))
-    except NotStoredError:
-        raise GoneError("this file was deleted by age") from None
 
 
 class _Sink:

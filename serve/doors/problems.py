@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from isletnet.errors import InputError, IsletnetError
 from serve.access.refusals import RefusedError
 
+CLIENT_LEFT = 499
 STATUS_OF_CODE: Mapping[str, int] = {
     "bad_input": 422,
     "image_unsupported": 415,
@@ -30,6 +31,8 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "clock_jumped": 409,
     "gone": 410,
     "worker_lost": 503,
+    # Nobody hears it; it keeps those who go away from being counted as faults of the service.
+    "broken_off": CLIENT_LEFT,
 }
 # Codes of answers whose own words are not for callers.
 _PLAIN = "the service has a fault; its operator finds more under this request id"

@@ -14,7 +14,7 @@ from isletnet.exports.results import DoneImage, pool_samples
 from isletnet.storage.layout import Request
 from isletnet.storage.owners import requests_of
 from isletnet.storage.store import Store
-from serve.doors.files import Results, results_of
+from serve.doors.files import Results, opened, results_of
 from serve.doors.types import SampleAnswer
 from serve.work.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
 
@@ -38,8 +38,10 @@ def pooled_sample(store: Store, owner: str, sample: str, *, default_network: str
         There is no image of that sample.
     ConflictError
         There are too many, or their values contradict each other, so that they are no sample.
+    GoneError
+        The results of one of them were deleted by age.
     """
-    found = [(results, number) for results in _done(store, owner) for number in _numbers(results, sample)]
+    found = [(results, number) for results in _done(store, owner, sample) for number in _numbers(results, sample)]
     if not found:
         raise NotStoredError("there is no image of this sample that is done")
     if len(found) > MOST_IMAGES:
@@ -56,11 +58,18 @@ def pooled_sample(store: Store, owner: str, sample: str, *, default_network: str
     return SampleAnswer(sample=sample, requests=ids, summary=to_plain(pooled.summary))
 
 
-def _done(store: Store, owner: str) -> Iterator[Results]:
+def samples_of(request: Request) -> set[str]:
+    """Tell the names of samples that a request was sent with, its own and those of single images."""
+    own = (request.parameters.get("images") or {}).values()
+    return {str(one["sample_name"]) for one in (request.parameters, *own) if one.get("sample_name")}
+
+
+def _done(store: Store, owner: str, sample: str) -> Iterator[Results]:
     cursor = None
     while True:
         page = requests_of(store, owner, before=cursor)
-        for request in page.requests:
+        # By its parameters alone, before anything else is read of it.
+        for request in (one for one in page.requests if sample in samples_of(one)):
             with suppress(ConflictError, GoneError, NotStoredError):
                 yield results_of(store, request.request_id, None)
         cursor = page.next
@@ -79,9 +88,9 @@ def _numbers(results: Results, sample: str) -> Iterator[int]:
 def _image(store: Store, results: Results, number: int, place: int, folder: Path, default_network: str) -> DoneImage:
     folder.mkdir()
     for name in _NEEDED_FILES:
-        key, _ = results.files[f"images/{number}/{name}"]
+        _, pieces = opened(store, results.files, f"images/{number}/{name}")
         with (folder / name).open("wb") as file:
-            file.writelines(store.stream(key))
+            file.writelines(pieces)
     parameters = _parameters(results.request)
     return DoneImage(
         number=place,

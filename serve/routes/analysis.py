@@ -87,7 +87,8 @@ def networks(who: Who, deps: TheDeps) -> NetworkList:
     )
 
 
-@router.get("/samples/{name}")
+# A name may have slashes.
+@router.get("/samples/{name:path}")
 def sample(name: str, who: Who, deps: TheDeps) -> SampleAnswer:
     """Pool the images of one sample from all requests of the caller."""
     who.require("read")

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from isletnet.errors import IsletnetError, NotStoredError
-from isletnet.storage.layout import Request as StoredRequest
 from isletnet.storage.owners import requests_of
 from serve.doors.deps import Deps, TheDeps, Who
+from serve.doors.samples import samples_of
 from serve.doors.status import brief_of, has_ended, status_of
 from serve.doors.types import ENDED, FullStatus, RequestList, RequestStatus, State
 from serve.intake import requests
@@ -79,18 +79,13 @@ def listing(
     while True:
         page = requests_of(deps.store, who.name, before=cursor, limit=limit - len(found))
         for one in page.requests:
-            if sample is None or sample in _samples(one):
+            if sample is None or sample in samples_of(one):
                 status = brief_of(deps.store, one)
                 if state is None or status.state == state:
                     found.append(status)
         looked_at_n, cursor = looked_at_n + len(page.requests), page.next
         if cursor is None or len(found) >= limit or looked_at_n >= MOST_LOOKED_AT:
             return RequestList(requests=tuple(found), next=cursor)
-
-
-def _samples(request: StoredRequest) -> set[str]:
-    own = (request.parameters.get("images") or {}).values()
-    return {str(one["sample_name"]) for one in (request.parameters, *own) if one.get("sample_name")}
 
 
 async def _events(deps: Deps, request_id: str) -> AsyncIterator[str]:

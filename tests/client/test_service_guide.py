@@ -28,7 +28,7 @@ from tests.client.live import Server
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 # What only the library's own doors raise, and never leaves the service.
-INNER = {"bad_input", "lease_lost", "clock_jumped"}
+INNER = {"bad_input", "lease_lost", "clock_jumped", "broken_off"}
 
 
 ROOT = Path(__file__).parents[2]

@@ -14,11 +14,19 @@ from tests.storage.store_contract import MemoryStore
 GIGABYTE = 1_000_000_000
 
 
-def limits(clock: Clock | None = None, *, used: int = 0, free: int = 1000 * GIGABYTE, **settings: object) -> Limits:
+def limits(
+    clock: Clock | None = None,
+    *,
+    used: int = 0,
+    free: int = 1000 * GIGABYTE,
+    processes_n: int = 1,
+    **settings: object,
+) -> Limits:
     return Limits(
         Settings(**settings),
         monotonic=(clock or Clock()).monotonic,
         disk_usage=lambda folder: (used + free, used, free),
+        processes_n=processes_n,
     )
 
 
@@ -48,6 +56,16 @@ class TestCalls:
             clock.pass_s(0.5)
             admitted_n += self.calls(taken, "ann", 3)
         assert admitted_n == 60
+
+    def test_many_processes_together_hold_the_rate(self):
+        clock = Clock()
+        processes = [limits(clock, max_calls_per_minute=60, processes_n=4) for _ in range(4)]
+        assert sum(self.calls(one, "ann", 30) for one in processes) <= 10
+        admitted_n = 0
+        for _ in range(120):
+            clock.pass_s(1)
+            admitted_n += sum(self.calls(one, "ann", 3) for one in processes)
+        assert admitted_n == pytest.approx(120, abs=4)
 
     def test_callers_do_not_stand_in_each_others_way(self):
         taken = limits(max_calls_per_minute=60)
@@ -114,6 +132,11 @@ class TestUploads:
             assert refused.value.status == 503
             assert int(refused.value.headers["Retry-After"]) >= 1
         with taken.upload(10 * MEGABYTE):
+            pass
+
+    def test_many_processes_share_what_may_be_on_its_way(self):
+        taken = limits(max_parallel_uploads_mb=10, processes_n=2)
+        with taken.upload(4 * MEGABYTE), taken.upload(MEGABYTE), pytest.raises(BusyError), taken.upload(1):
             pass
 
     def test_an_upload_that_broke_off_gives_its_place_back(self):

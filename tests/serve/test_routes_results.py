@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import imagecodecs
 import numpy as np
@@ -229,6 +230,17 @@ def test_a_sample_is_pooled_over_requests(made: Service, api: Client, done: str)
     assert pooled["summary"]["islets_n"] == 1 + 2 + 3
     assert len(pooled["requests"]) == 2
     assert api.get("/api/samples/Donor").status_code == 404
+    (labels,) = [key for key in made.store.list_keys() if pooled["requests"][0] in key and key.endswith("labels.tif")]
+    made.store.delete(labels)
+    assert api.get("/api/samples/Donor 7").status_code == 410
+
+
+def test_a_sample_may_have_any_name(made: Service, api: Client):
+    name = "Donor 7/2 ../<b>?"
+    parameters = json.dumps({"um_per_px": 2.0, "images": {"0": {"sample_name": name}}})
+    api.post("/api/requests", data={"parameters": parameters}, files={"images": ("a.png", picture(1))})
+    made.work()
+    assert api.get(f"/api/samples/{quote(name, safe='')}").json()["sample"] == name
 
 
 def test_one_image_is_answered_at_once_and_nothing_is_stored(made: Service, api: Client):

@@ -116,10 +116,15 @@ def test_who_drips_is_told(make_service: Callable[..., Service]):
     assert is_clean(made)
 
 
-def test_what_breaks_off_leaves_nothing_and_can_be_sent_again(made: Service, api: Client):
+def test_what_breaks_off_leaves_nothing_and_can_be_sent_again(
+    made: Service, api: Client, caplog: pytest.LogCaptureFixture
+):
     request_id = draft(api)
     path = f"/api/requests/{request_id}/images/0"
     call(made, "PUT", path, [picture()[:5000], LEAVE])
+    # Who goes away is no fault of the service, neither in its log nor in its statistics.
+    assert made.events[-1].status == 499
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     assert is_clean(made)
     assert api.put(path, content=picture()).status_code == 201
     call(made, "POST", "/api/requests", [part("images", picture(), "a.png"), b"--edge\r\nConte", LEAVE], headers=FORM)
