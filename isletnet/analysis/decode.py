@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 150_000_000
 # Two pixel sizes are the same when they differ by less: 0.5 % of length is 1.5 % of volume.
 SCALE_TOLERANCE = 0.005
+CONFLICT = "calibration_conflict"
 # Share of the samples that must fit into a camera's range; the rest are hot pixels and glare.
 RANGE_QUANTILE = 0.999
 _RANGE_SAMPLES = 1_000_000
@@ -114,8 +116,8 @@ def decode(data: bytes, *, name: str, um_per_px: float | None = None, max_pixels
             subject=name,
         ) from error
     pixels.flags.writeable = False
-    calibration, warnings = _calibrate(raster.scale, um_per_px)
-    return Micrograph(
+    calibration, warnings = _file_calibration(raster.scale)
+    micrograph = Micrograph(
         name=name,
         pixels=pixels,
         calibration=calibration,
@@ -123,6 +125,39 @@ def decode(data: bytes, *, name: str, um_per_px: float | None = None, max_pixels
         file_format=raster.file_format,
         bit_depth=raster.samples.dtype.itemsize * 8,
         warnings=warnings,
+    )
+    return micrograph if um_per_px is None else recalibrated(micrograph, um_per_px)
+
+
+def recalibrated(micrograph: Micrograph, um_per_px: float) -> Micrograph:
+    """Give a picture the pixel size of the caller, which wins over the file's.
+
+    Parameters
+    ----------
+    micrograph
+        The picture.
+    um_per_px
+        Micrometres per pixel, 0.01 to 100.
+
+    Returns
+    -------
+    Micrograph
+        With the warning ``calibration_conflict`` where the file says otherwise.
+
+    Raises
+    ------
+    CalibrationError
+        ``um_per_px`` is outside 0.01 to 100.
+    """
+    _check_caller_scale(um_per_px)
+    before = micrograph.calibration
+    return replace(
+        micrograph,
+        calibration=replace(before, um_per_px=float(um_per_px), source="caller"),
+        warnings=(
+            *(warning for warning in micrograph.warnings if warning.code != CONFLICT),
+            *_conflict(before.file_um_per_px, um_per_px),
+        ),
     )
 
 
@@ -211,51 +246,33 @@ def _check_caller_scale(um_per_px: float | None) -> None:
         )
 
 
-def _calibrate(scale: FileScale, caller_um_per_px: float | None) -> tuple[Calibration, tuple[QualityWarning, ...]]:
-    warnings: list[QualityWarning] = []
-    file_um_per_px = None
-    if scale.x_um is not None and scale.y_um is not None:
-        file_um_per_px = math.sqrt(scale.x_um * scale.y_um)
-        if abs(scale.x_um / scale.y_um - 1) > SCALE_TOLERANCE:
-            warnings.append(
-                QualityWarning(
-                    code="pixels_not_square",
-                    message=(
-                        f"The file says that a pixel is {scale.x_um:.6g} um wide and {scale.y_um:.6g} um high. "
-                        "The geometric mean of both is used; shapes and diameters are distorted."
-                    ),
-                    evidence={"x_um_per_px": scale.x_um, "y_um_per_px": scale.y_um},
-                )
-            )
-    if caller_um_per_px is None:
-        known = file_um_per_px is not None
-        return (
-            Calibration(
-                um_per_px=file_um_per_px,
-                source="file" if known else "guess",
-                detail=scale.detail,
-                file_um_per_px=file_um_per_px,
-            ),
-            tuple(warnings),
-        )
-    if file_um_per_px is not None and abs(file_um_per_px / caller_um_per_px - 1) > SCALE_TOLERANCE:
-        warnings.append(
-            QualityWarning(
-                code="calibration_conflict",
-                message=(
-                    f"The file says {file_um_per_px:.6g} um per pixel, the caller {caller_um_per_px:.6g}. "
-                    f"The caller's is used; volumes differ by a factor of "
-                    f"{(caller_um_per_px / file_um_per_px) ** 3:.3g}."
-                ),
-                evidence={"file_um_per_px": file_um_per_px, "caller_um_per_px": caller_um_per_px},
-            )
-        )
-    return (
-        Calibration(
-            um_per_px=float(caller_um_per_px),
-            source="caller",
-            detail=scale.detail,
-            file_um_per_px=file_um_per_px,
+def _file_calibration(scale: FileScale) -> tuple[Calibration, tuple[QualityWarning, ...]]:
+    if scale.x_um is None or scale.y_um is None:
+        return Calibration(um_per_px=None, source="guess", detail=scale.detail), ()
+    um_per_px = math.sqrt(scale.x_um * scale.y_um)
+    calibration = Calibration(um_per_px=um_per_px, source="file", detail=scale.detail, file_um_per_px=um_per_px)
+    if abs(scale.x_um / scale.y_um - 1) <= SCALE_TOLERANCE:
+        return calibration, ()
+    warning = QualityWarning(
+        code="pixels_not_square",
+        message=(
+            f"The file says that a pixel is {scale.x_um:.6g} um wide and {scale.y_um:.6g} um high. "
+            "The geometric mean of both is used; shapes and diameters are distorted."
         ),
-        tuple(warnings),
+        evidence={"x_um_per_px": scale.x_um, "y_um_per_px": scale.y_um},
     )
+    return calibration, (warning,)
+
+
+def _conflict(file_um_per_px: float | None, caller_um_per_px: float) -> tuple[QualityWarning, ...]:
+    if file_um_per_px is None or abs(file_um_per_px / caller_um_per_px - 1) <= SCALE_TOLERANCE:
+        return ()
+    warning = QualityWarning(
+        code=CONFLICT,
+        message=(
+            f"The file says {file_um_per_px:.6g} um per pixel, the caller {caller_um_per_px:.6g}. "
+            f"The caller's is used; volumes differ by a factor of {(caller_um_per_px / file_um_per_px) ** 3:.3g}."
+        ),
+        evidence={"file_um_per_px": file_um_per_px, "caller_um_per_px": caller_um_per_px},
+    )
+    return (warning,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -18,7 +19,7 @@ from isletnet.analysis.disagreement import disagreement
 from isletnet.analysis.label import label
 from isletnet.analysis.measure import measure
 from isletnet.analysis.preprocess import Background, cell_positions, estimate_background, guess_um_per_px
-from isletnet.analysis.segment import TILE_PX, segment
+from isletnet.analysis.segment import TILE_PX, segment, working_shape
 from isletnet.analysis.shapes.exocrine import exocrine_volume_um3
 from isletnet.analysis.summarise import summarise_image
 from isletnet.errors import UnsupportedImageError
@@ -60,11 +61,7 @@ def _micrograph(
     max_pixels: int,
 ) -> Micrograph:
     if isinstance(image, Micrograph):
-        if um_per_px is None:
-            return image
-        file_um_per_px = image.calibration.um_per_px if image.calibration.source == "file" else None
-        given = Calibration(um_per_px=um_per_px, source="caller", file_um_per_px=file_um_per_px)
-        return replace(image, calibration=given)
+        return image if um_per_px is None else decoding.recalibrated(image, um_per_px)
     if isinstance(image, str | Path):
         return decoding.decode(
             Path(image).read_bytes(), name=name or Path(image).name, um_per_px=um_per_px, max_pixels=max_pixels
@@ -79,13 +76,14 @@ def _micrograph(
             subject=name,
         )
     pixels = np.ascontiguousarray(pixels)
-    return Micrograph(
+    micrograph = Micrograph(
         name=name or "array",
         pixels=pixels,
-        calibration=Calibration(um_per_px=um_per_px, source="guess" if um_per_px is None else "caller"),
+        calibration=Calibration(um_per_px=None, source="guess"),
         sha256=hashlib.sha256(pixels.data).hexdigest(),
         file_format="array",
     )
+    return micrograph if um_per_px is None else decoding.recalibrated(micrograph, um_per_px)
 
 
 def _background_cells(
@@ -109,6 +107,17 @@ def _flipped(network: Network, axes: tuple[int, ...]) -> Callable[..., NDArray[n
     return run
 
 
+def _enlargement(micrograph: Micrograph, network: Network, um_per_px: float) -> float:
+    """Sides at the network's working scale over the picture's own.
+
+    Coarse pixels are enlarged no further than to the largest picture that is decoded: a pixel size that cannot be
+    would otherwise take hours.
+    """
+    height, width = micrograph.shape_px
+    largest = max(1.0, math.sqrt(decoding.MAX_PIXELS / (height * width)))
+    return min(um_per_px / network.working_um_per_px, largest)
+
+
 def _look(
     micrograph: Micrograph,
     network: Network,
@@ -118,15 +127,11 @@ def _look(
     axes: tuple[int, ...] = (),
     tile_px: int = TILE_PX,
 ) -> Segmentation:
-    factor = um_per_px / network.working_um_per_px
-    height, width = micrograph.shape_px
-    working = (max(CELL_PX, round(height * factor)), max(CELL_PX, round(width * factor)))
-    run = _flipped(network, axes) if axes else network.run
-    cells = _background_cells(background, working)
+    factor = _enlargement(micrograph, network, um_per_px)
     return segment(
         micrograph.pixels,
-        run,
-        cells,
+        _flipped(network, axes) if axes else network.run,
+        _background_cells(background, working_shape(micrograph.shape_px, factor)),
         factor=factor,
         halo_px=network.card.halo_px,
         islet_threshold=network.card.islet_threshold,
@@ -201,7 +206,7 @@ def analyse(
     network = load(parameters.network)
     calibration, scale = _scale(micrograph)
     known = scale if calibration.is_known else None
-    background = estimate_background(micrograph.pixels, scale / network.working_um_per_px)
+    background = estimate_background(micrograph.pixels, _enlargement(micrograph, network, scale))
     segmentation = _look(micrograph, network, background, scale)
     # The other looks keep the network's engine busy while this thread measures.
     with ThreadPoolExecutor(1) as pool:

@@ -26,6 +26,12 @@ class Predictor(Protocol):
         ...
 
 
+def working_shape(shape_px: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Height and width of a picture at the working scale, px: at least one cell."""
+    height, width = (max(CELL_PX, round(side * factor)) for side in shape_px)
+    return height, width
+
+
 def _spans(length: int, tile_px: int, halo_px: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield core start, core end, and start and end with halo; starts are multiples of the cell."""
     tiles_n = max(1, -(-length // tile_px))
@@ -115,7 +121,7 @@ def segment(
         In the picture's own pixel grid; tiles give what the whole picture would, within rounding.
     """
     height, width = pixels.shape[:2]
-    working = (max(CELL_PX, round(height * factor)), max(CELL_PX, round(width * factor)))
+    working = working_shape((height, width), factor)
     classes = np.empty((height, width), dtype=np.uint8)
     islet_probability = np.empty((height, width), dtype=np.uint8)
     scale = (height / working[0], width / working[1])

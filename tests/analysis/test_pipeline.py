@@ -13,10 +13,11 @@ from scipy import ndimage as ndi
 from isletnet.analysis.pipeline import Analysis, analyse
 from isletnet.analysis.preprocess import background_log_levels
 from isletnet.analysis.segment import segment
-from isletnet.errors import DamagedImageError, NetworkError, ParameterError, UnsupportedImageError
+from isletnet.errors import CalibrationError, DamagedImageError, NetworkError, ParameterError, UnsupportedImageError
 from isletnet.networks.model import load_network
-from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, AnalysisParameters
+from isletnet.schemas import EXOCRINE, IEQ_METHODS, ISLET, AnalysisParameters, Calibration, Micrograph
 from isletnet.synthetic.scene import make_scene
+from tests.colour_network import write_colour_network
 
 # Smallest islet Dice that the chain may fall to. The last picture has five islets, four of them of some 20 px: a
 # contour that is half a pixel off costs it 0.03.
@@ -215,6 +216,63 @@ def test_every_kind_of_input_is_the_same_picture(tmp_path: Path) -> None:
 def test_bad_input_is_refused_with_what_was_expected(image, error, said: str) -> None:
     with pytest.raises(error, match=said):
         analyse(image, um_per_px=2.0)
+
+
+@pytest.mark.parametrize("um_per_px", [0.0, -2.0, float("nan"), float("inf"), 1e-9, 1000.0])
+def test_impossible_pixel_sizes_are_refused_for_every_kind_of_input(um_per_px: float) -> None:
+    pixels = np.full((64, 64, 3), 150, np.uint8)
+    micrograph = Micrograph(
+        name="dish",
+        pixels=pixels,
+        calibration=Calibration(um_per_px=2.0, source="file", file_um_per_px=2.0),
+        sha256="0",
+        file_format="TIFF",
+    )
+    for image in (pixels, micrograph):
+        with pytest.raises(CalibrationError, match="micrometres per pixel, came"):
+            analyse(image, um_per_px=um_per_px)
+
+
+def test_a_decoded_picture_takes_the_callers_pixel_size_and_tells_of_the_files(tmp_path: Path) -> None:
+    network = load_network(write_colour_network(tmp_path / "colour"))
+    micrograph = Micrograph(
+        name="dish",
+        pixels=np.full((64, 64, 3), 150, np.uint8),
+        calibration=Calibration(um_per_px=2.0, source="file", file_um_per_px=2.0, detail="OME: 2 um per px"),
+        sha256="0",
+        file_format="TIFF",
+    )
+    once = analyse(micrograph, um_per_px=4.0, load=lambda _: network)
+    assert once.calibration == Calibration(
+        um_per_px=4.0, source="caller", file_um_per_px=2.0, detail="OME: 2 um per px"
+    )
+    assert "calibration_conflict" in {warning.code for warning in once.summary.warnings}
+    again = analyse(once.micrograph, um_per_px=2.0, load=lambda _: network)
+    assert again.calibration.file_um_per_px == 2.0
+    assert "calibration_conflict" not in {warning.code for warning in again.summary.warnings}
+
+
+def test_a_pixel_size_that_is_too_large_costs_no_more_than_the_largest_picture(tmp_path: Path, monkeypatch) -> None:
+    network = load_network(write_colour_network(tmp_path / "colour"))
+    looked_at_px = 0
+
+    def run(rgb: np.ndarray, log_background: np.ndarray) -> np.ndarray:
+        nonlocal looked_at_px
+        looked_at_px += rgb.shape[0] * rgb.shape[1]
+        return network.run(rgb, log_background)
+
+    monkeypatch.setattr("isletnet.analysis.decode.MAX_PIXELS", 400 * 400)
+    pixels = np.full((100, 100, 3), (200, 195, 10), np.uint8)
+    pixels[30:60, 30:60] = (180, 40, 10)
+    result = analyse(
+        pixels,
+        um_per_px=100.0,
+        load=lambda _: replace(network, run=run),
+        parameters=AnalysisParameters(uncertainty="none"),
+    )
+    assert looked_at_px == 400 * 400
+    assert result.summary.islets_n == 1
+    assert "calibration_implausible" in {warning.code for warning in result.summary.warnings}
 
 
 def test_bad_parameters_are_refused() -> None:
