@@ -121,3 +121,13 @@ def test_a_picture_full_of_islet_has_no_line_inside() -> None:
     changed = (overlay(pixels, full, made_table(full, 2.0)) != pixels).any(axis=2)
     assert not changed[:5].any()
     assert changed[15:25, 20:30].any()
+
+
+def test_each_of_many_islets_has_its_own_line() -> None:
+    square = np.pad(np.ones((30, 30), np.int32), 5)
+    islets = np.kron(np.arange(1, 301, dtype=np.int32).reshape(15, 20), square)
+    many = LabelledIslets(classes=(islets > 0).astype(np.uint8), islets=islets, islets_n=300)
+    picture = overlay(np.full((*islets.shape, 3), 120, np.uint8), many, made_table(many, 5.0))
+    is_blue = is_painted(picture, ISLET_RGB)
+    # Also where ids pass 255.
+    assert set(np.unique(islets[is_blue])) >= set(range(1, 301))
