@@ -30,7 +30,8 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -38,7 +39,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from isletnet.errors import ParameterError, StorageError
+from isletnet.errors import ParameterError, StorageError, StoreFullError, StoreUnavailableError, StoreUnsuitableError
 from isletnet.storage.store import Store
 
 REQUESTS, OPEN, IDEMPOTENCY, OUTBOX = "requests", "open", "idempotency", "outbox"
@@ -232,6 +233,31 @@ def load(store: Store, key: str, kind: type[Record]) -> Record:
     except ValidationError as error:
         raise StorageError(f"it should hold a {kind.__name__}, but is damaged; restore it", subject=key) from error
     return record
+
+
+class Aside:
+    """Sets aside what is damaged, so that nothing else has to wait for it: ``with aside():`` around each of many.
+
+    A store that is away, full or closed is no damage of one thing, and its error goes through.
+    """
+
+    def __init__(self) -> None:
+        self._first: StorageError | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Do what the block says, up to damage."""
+        try:
+            yield
+        except (StoreUnavailableError, StoreFullError, StoreUnsuitableError):
+            raise
+        except StorageError as error:
+            self._first = self._first or error
+
+    def tell(self) -> None:
+        """Raise the first error that was set aside, if there was one."""
+        if self._first is not None:
+            raise self._first
 
 
 @cache

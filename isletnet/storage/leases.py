@@ -16,6 +16,7 @@ from isletnet.errors import AlreadyStoredError, LeaseLostError
 from isletnet.storage.jobs import Beat, attempts_of, end, settle
 from isletnet.storage.layout import (
     OPEN,
+    Aside,
     FileRecord,
     ImageOutcome,
     Outcome,
@@ -81,14 +82,19 @@ class Dispatcher:
         self._seen: dict[str, tuple[object, float]] = {}
 
     def take(self, *, now: datetime) -> Lease | None:
-        """Claim the oldest request that nobody works on; None if there is none. Ends those that are past help."""
+        """Claim the oldest request that nobody works on; None if there is none. Ends those that are past help.
+
+        One whose records are damaged is passed over; sweeping tells of it.
+        """
         entries = list(self._store.list_keys(OPEN))
         self._seen = {key: seen for key, seen in self._seen.items() if key in set(entries)}
+        aside = Aside()
         for entry in entries:
-            request = settle(self._store, entry)
-            lease = self._claim(entry, request, now) if request is not None else None
-            if lease is not None:
-                return lease
+            with aside():
+                request = settle(self._store, entry)
+                lease = self._claim(entry, request, now) if request is not None else None
+                if lease is not None:
+                    return lease
         return None
 
     def _claim(self, entry: str, request: Request, now: datetime) -> Lease | None:

@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from typing import Literal
 
 from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
-from isletnet.storage.layout import OUTBOX, EndState, Outcome, Request, dump, load, request_key
+from isletnet.storage.layout import OUTBOX, Aside, EndState, Outcome, Request, dump, load, request_key
 from isletnet.storage.store import Store
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 1800.0
@@ -142,9 +142,20 @@ class Postman:
         self._waiting: dict[str, tuple[int, float]] = {}
 
     def deliver(self, *, now: datetime) -> int:
-        """Send the mails whose turn it is; returns how many went out. A server that is down is no error."""
+        """Send the mails whose turn it is; returns how many went out. A server that is down is no error.
+
+        Raises
+        ------
+        StorageError
+            A mail is damaged; all others were seen to.
+        """
         due = [key for key in self._store.list_keys(OUTBOX) if self._waiting.get(key, (0, 0.0))[1] <= self._monotonic()]
-        return sum(self._deliver(key, now) for key in due)
+        aside, sent_n = Aside(), 0
+        for key in due:
+            with aside():
+                sent_n += self._deliver(key, now)
+        aside.tell()
+        return sent_n
 
     def _deliver(self, key: str, now: datetime) -> bool:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from isletnet.errors import GoneError, NotStoredError
-from isletnet.storage.layout import OWNERS, Request, owner_folder, owner_key, request_key
+from isletnet.storage.layout import OWNERS, Aside, Request, owner_folder, owner_key, request_key
 from isletnet.storage.records import load_request
 from isletnet.storage.store import Store
 
@@ -20,7 +20,7 @@ class Page:
 
 
 def requests_of(store: Store, owner: str, *, before: str | None = None, limit: int = 50) -> Page:
-    """List what an owner submitted and nobody deleted, newest first.
+    """List what an owner submitted and nobody deleted, newest first; what is damaged is passed over.
 
     Parameters
     ----------
@@ -35,8 +35,11 @@ def requests_of(store: Store, owner: str, *, before: str | None = None, limit: i
     """
     keys = [key for key in store.list_keys(owner_folder(owner)) if before is None or key.rpartition("/")[2] < before]
     found: list[Request] = []
+    aside = Aside()
     for key in reversed(keys):
-        request = _request_of(store, key)
+        request = None
+        with aside():
+            request = _request_of(store, key)
         if request is None:
             continue
         if len(found) == limit:
@@ -47,12 +50,15 @@ def requests_of(store: Store, owner: str, *, before: str | None = None, limit: i
 
 def stale_entries(store: Store) -> Iterator[str]:
     """List the entries that stand for nothing; those of drafts that may be submitted at this moment are none."""
+    aside = Aside()
     for key in store.list_keys(OWNERS):
         request_id = key.rpartition("-")[2]
         # In this order: a draft that is submitted in between is a request then.
         is_draft = store.exists(request_key(request_id, "draft.json")) and not store.exists(request_key(request_id))
-        if not is_draft and _request_of(store, key) is None:
-            yield key
+        # One that is damaged is there all the same.
+        with aside():
+            if not is_draft and _request_of(store, key) is None:
+                yield key
 
 
 def _request_of(store: Store, key: str) -> Request | None:

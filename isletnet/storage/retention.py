@@ -23,6 +23,7 @@ from isletnet.storage.layout import (
     OPEN,
     REQUESTS,
     TRAINING,
+    Aside,
     Reservation,
     check_request_id,
     image_number,
@@ -128,17 +129,22 @@ def prune(store: Store, policy: RetentionPolicy, *, actor: str, now: datetime) -
 
     Raises
     ------
+    StorageError
+        A record is damaged; what is due of all other requests was deleted.
     ClockError
         The clock moved by more than a day since the last look; nothing was deleted. See `confirm_clock`.
     """
     check_clock(store, now=now)
     resume(store)
-    tombstones = []
-    for deletion in plan(survey(store), policy, now=now):
-        if deletion.kind != "draft":
-            tombstones.append(delete(store, deletion, actor=actor, now=now))
-        elif abandon(store, load_draft(store, deletion.request_id), now=now):
-            tombstones.append(_delete_whole(store, deletion.request_id, "draft", deletion.rule, actor=actor, now=now))
+    tombstones, aside = [], Aside()
+    for request_id in request_ids(store, REQUESTS, TRAINING):
+        with aside():
+            for deletion in plan([facts_of(store, request_id)], policy, now=now):
+                if deletion.kind != "draft":
+                    tombstones.append(delete(store, deletion, actor=actor, now=now))
+                elif abandon(store, load_draft(store, request_id), now=now):
+                    tombstones.append(_delete_whole(store, request_id, "draft", deletion.rule, actor=actor, now=now))
+    aside.tell()
     return tuple(tombstone for tombstone in tombstones if tombstone is not None)
 
 

@@ -20,6 +20,7 @@ from isletnet.storage.layout import (
     OUTBOX,
     REQUESTS,
     TRAINING,
+    Aside,
     Outcome,
     Request,
     Reservation,
@@ -45,20 +46,30 @@ def sweep(store: Store, *, now: datetime) -> tuple[str, ...]:
     -------
     tuple of str
         The keys that were removed.
+
+    Raises
+    ------
+    StorageError
+        A record is damaged; everything else was swept.
     """
-    resume(store)
+    aside = Aside()
+    with aside():
+        resume(store)
     before = _index(store)
     for entry in store.list_keys(OPEN):
-        settle(store, entry)
-    _settle_corrections(store, now)
+        with aside():
+            settle(store, entry)
+    _settle_corrections(store, now, aside)
     removed = sorted(before - _index(store))
     for request_id in request_ids(store, TRAINING):
         for image in {int(key.split("/")[2]) for key in store.list_keys(f"{TRAINING}/{request_id}")}:
-            withdraw_for_want_of_image(store, request_id, image, now=now)
-    for key in _leftovers(store, now):
+            with aside():
+                withdraw_for_want_of_image(store, request_id, image, now=now)
+    for key in _leftovers(store, now, aside):
         store.delete(key)
         removed.append(key)
     store.discard_leftovers()
+    aside.tell()
     return tuple(removed)
 
 
@@ -66,10 +77,11 @@ def _index(store: Store) -> set[str]:
     return {*store.list_keys(OPEN), *store.list_keys(CORRECTIONS)}
 
 
-def _settle_corrections(store: Store, now: datetime) -> None:
+def _settle_corrections(store: Store, now: datetime, aside: Aside) -> None:
     begun = undecided(store.list_keys(REQUESTS))
     for request_id, version in sorted({*begun, *map(read_entry, store.list_keys(CORRECTIONS))}):
-        settle_correction(store, request_id, version, now=now)
+        with aside():
+            settle_correction(store, request_id, version, now=now)
 
 
 def surplus(store: Store, request_id: str) -> Iterator[str]:
@@ -104,19 +116,23 @@ def _needed(request: Request, outcome: Outcome | None) -> set[str]:
     return keys
 
 
-def _leftovers(store: Store, now: datetime) -> Iterator[str]:
+def _leftovers(store: Store, now: datetime, aside: Aside) -> Iterator[str]:
     for request_id in request_ids(store, REQUESTS):
-        yield from surplus(store, request_id)
+        with aside():
+            yield from surplus(store, request_id)
     for request_id in request_ids(store, TRAINING):
-        if is_gone(store, request_id):
-            yield from store.list_keys(f"{TRAINING}/{request_id}")
+        with aside():
+            if is_gone(store, request_id):
+                yield from store.list_keys(f"{TRAINING}/{request_id}")
     yield from stale_entries(store)
     for key in store.list_keys(OUTBOX):
         request_id = key.rpartition("/")[2].removesuffix(".json")
-        if is_gone(store, request_id) or store.exists(request_key(request_id, "mailed.json")):
-            yield key
+        with aside():
+            if is_gone(store, request_id) or store.exists(request_key(request_id, "mailed.json")):
+                yield key
     for key in store.list_keys(IDEMPOTENCY):
-        reservation = load(store, key, Reservation)
-        is_used = store.exists(request_key(reservation.request_id, "draft.json"))
-        if not is_used and now - reservation.reserved_utc > _YOUNG:
-            yield key
+        with aside():
+            reservation = load(store, key, Reservation)
+            is_used = store.exists(request_key(reservation.request_id, "draft.json"))
+            if not is_used and now - reservation.reserved_utc > _YOUNG:
+                yield key

@@ -22,7 +22,7 @@ from tarfile import BLOCKSIZE, GNU_FORMAT, TarInfo
 from isletnet.errors import AlreadyStoredError, ConflictError, GoneError, NotStoredError
 from isletnet.storage import audit
 from isletnet.storage.consent import is_held, training_key
-from isletnet.storage.layout import EXPORTS, TRAINING, FileRecord, dump, load, request_ids
+from isletnet.storage.layout import EXPORTS, TRAINING, Aside, FileRecord, dump, load, request_ids
 from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store, Tally
 from isletnet.storage.versions import versions_of
@@ -113,18 +113,20 @@ def copies_due(store: Store) -> tuple[tuple[str, int, int], ...]:
     """List the copies that are missing: request, image, and the version of the labels that are to be in it.
 
     An image that is given needs a copy with the labels of the last correction, or else those of the network, once
-    its request is done.
+    its request is done. Requests with damaged records are passed over.
     """
-    due = []
+    due: list[tuple[str, int, int]] = []
+    aside = Aside()
     for request_id in request_ids(store, TRAINING):
-        outcome = load_outcome(store, request_id)
-        done = {image.number for image in (outcome.images if outcome else ()) if image.state == "done"}
-        held = {image for image in _images_in(store, request_id) & done if is_held(store, request_id, image)}
-        for image in sorted(held):
-            corrected = [one.version for one in versions_of(store, request_id) if one.image == image]
-            version = max(corrected, default=0)
-            if all(copy.version != version for copy in copies_of(store, request_id, image)):
-                due.append((request_id, image, version))
+        with aside():
+            outcome = load_outcome(store, request_id)
+            done = {image.number for image in (outcome.images if outcome else ()) if image.state == "done"}
+            held = {image for image in _images_in(store, request_id) & done if is_held(store, request_id, image)}
+            for image in sorted(held):
+                corrected = [one.version for one in versions_of(store, request_id) if one.image == image]
+                version = max(corrected, default=0)
+                if all(copy.version != version for copy in copies_of(store, request_id, image)):
+                    due.append((request_id, image, version))
     return tuple(due)
 
 
@@ -239,13 +241,7 @@ def confirm_export(store: Store, export: Export, *, sha256: str, actor: str, now
 
 
 def give_up_export(store: Store, export: Export, *, actor: str, now: datetime) -> None:
-    """Give up an export that will never be confirmed, so that its images can be claimed again.
-
-    Raises
-    ------
-    ConflictError
-        It was confirmed, so its images are handed out for good.
-    """
+    """Let the images of an export be claimed again; raises ``ConflictError`` for one that was confirmed."""
     if _close(store, export, ExportEnd(utc=now, actor=actor)).sha256 is not None:
         raise ConflictError("this export was confirmed; it cannot be given up any more", subject=str(export.number))
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Literal
 
 from isletnet.errors import NotStoredError
-from isletnet.storage.layout import CORRECTIONS, INTENTS, FileRecord, file_key, load, request_key
+from isletnet.storage.layout import CORRECTIONS, INTENTS, Aside, FileRecord, file_key, load, request_key
 from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store
 
@@ -102,15 +102,16 @@ def files_before(store: Store, correction: Correction) -> Mapping[str, tuple[str
 def unfinished(store: Store) -> tuple[Correction, ...]:
     """List the corrections without a result, those of a request in order: somebody is at them, or died.
 
-    Those of a request of which something is being deleted wait for the end of that.
+    Those of a request of which something is being deleted wait for the end of that; damaged ones are passed over.
     """
-    found = []
+    found, aside = [], Aside()
     for entry in store.list_keys(CORRECTIONS):
         request_id, version = read_entry(entry)
-        correction = find_correction(store, request_id, version)
-        is_untouched = next(store.list_keys(f"{INTENTS}/{request_id}"), None) is None
-        if correction is not None and is_untouched and needs_result(store, correction):
-            found.append(correction)
+        with aside():
+            correction = find_correction(store, request_id, version)
+            is_untouched = next(store.list_keys(f"{INTENTS}/{request_id}"), None) is None
+            if correction is not None and is_untouched and needs_result(store, correction):
+                found.append(correction)
     return tuple(found)
 
 
