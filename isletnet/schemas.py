@@ -202,13 +202,18 @@ class WeibullFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """How far the members of an ensemble differ on one image, as relative standard errors (1 = 100 %)."""
+    """How far the members of an ensemble differ on one image, as relative standard errors (1 = 100 %).
+
+    The errors hold what the network is known to err on any image, too. ``between_members`` is without it: what this
+    image adds, under ``ieq``, ``count``, ``islet_area`` and ``exocrine_area``.
+    """
 
     members: tuple[str, ...]
     ieq_relative: float
     count_relative: float
     islet_area_relative: float
     exocrine_area_relative: float
+    between_members: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Areas are compared on every second pixel of every second row: a quarter of the work for the same ratio.
 STEP = 2
+QUANTITIES = ("ieq", "count", "islet_area", "exocrine_area")
 # What lies within this many compared pixels of an islet belongs to it.
 REACH_PX = 4
 
@@ -48,7 +49,7 @@ def disagreement(
     name
         Name of the member that made the result.
     known_relative_error
-        Keys ``ieq``, ``count``, ``islet_area``, ``exocrine_area``; absent ones count 0.
+        By the names `QUANTITIES`; absent ones count 0.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def disagreement(
     logs = np.log(np.maximum(np.array(members), 1e-9) + np.array([0.0, 0.5, 1.0, 50.0]))
     spread = logs.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(4)
     spread = np.where(np.isfinite(spread), np.minimum(spread, 1.0), 1.0)
-    known = [known_relative_error.get(key, 0.0) for key in ("ieq", "count", "islet_area", "exocrine_area")]
+    known = [known_relative_error.get(key, 0.0) for key in QUANTITIES]
     ieq, count, islet_area, exocrine_area = np.hypot(spread, known).tolist()
     return Disagreement(
         members=(name, *(other for other, _ in others)),
@@ -78,6 +79,7 @@ def disagreement(
         count_relative=count,
         islet_area_relative=islet_area,
         exocrine_area_relative=exocrine_area,
+        between_members=dict(zip(QUANTITIES, spread.tolist(), strict=True)),
     )
 
 

@@ -195,13 +195,20 @@ def _what_is_left(before: ImageResult, labelled: LabelledIslets, table: pd.DataF
     area_px = table["area_px"].to_numpy(dtype=np.float64)
     exocrine = labelled.classes == EXOCRINE
     is_left_there = (before.labelled.classes == EXOCRINE)[exocrine]
+    shares = {
+        # Volumes go with the area to the power 3/2, with and without a pixel size.
+        "ieq": _share(area_px**1.5 * counts, is_left),
+        "count": _share(counts.astype(np.float64), is_left),
+        "islet_area": _share(area_px, is_left),
+        "exocrine_area": _share(np.ones(is_left_there.size), is_left_there),
+    }
     return replace(
         apart,
-        # Volumes go with the area to the power 3/2, with and without a pixel size.
-        ieq_relative=apart.ieq_relative * _share(area_px**1.5 * counts, is_left),
-        count_relative=apart.count_relative * _share(counts.astype(np.float64), is_left),
-        islet_area_relative=apart.islet_area_relative * _share(area_px, is_left),
-        exocrine_area_relative=apart.exocrine_area_relative * _share(np.ones(is_left_there.size), is_left_there),
+        ieq_relative=apart.ieq_relative * shares["ieq"],
+        count_relative=apart.count_relative * shares["count"],
+        islet_area_relative=apart.islet_area_relative * shares["islet_area"],
+        exocrine_area_relative=apart.exocrine_area_relative * shares["exocrine_area"],
+        between_members={name: value * shares[name] for name, value in apart.between_members.items()},
     )
 
 

@@ -67,6 +67,10 @@ def test_known_errors_join_in_quadrature() -> None:
     joined = compare(dish(40, 40), dish(42, 42), known=known)
     assert joined.ieq_relative == pytest.approx(np.hypot(alone.ieq_relative, 0.04))
     assert joined.count_relative == pytest.approx(0.03)
+    # What the members differ by is told without the known errors.
+    assert joined.between_members == alone.between_members
+    assert joined.between_members["ieq"] == alone.ieq_relative
+    assert joined.between_members["count"] == 0
 
 
 def test_nothing_found_by_anyone_is_no_crash() -> None:

@@ -69,7 +69,7 @@ def test_real_micrographs_are_segmented_as_the_experts_did(analyses, real_data: 
 @pytest.mark.parametrize("name", NAMES)
 def test_real_micrographs_are_recognised_as_such(analyses, name: str) -> None:
     codes = {warning.code for warning in analyses[name].summary.warnings}
-    assert "not_islet_micrograph" not in codes
+    assert not codes & {"not_islet_micrograph", "networks_disagree"}
 
 
 def test_rerun_gives_the_same_result_bit_for_bit(analyses, real_data: Path) -> None:

@@ -279,16 +279,30 @@ def test_too_few_islets_asks_for_the_number_that_narrows_the_interval() -> None:
     assert warning.evidence["needed_n"] == 30
     assert result.too_few_islets(100, Interval(low=700.0, high=1400.0, level=0.95, method="test")) is None
     assert result.too_few_islets(0, wide) is None
+    assert warning.message.startswith("10 islets give IEQ only within a factor of 2.0;")
+
+
+def test_a_single_islet_is_spoken_of_in_the_singular() -> None:
+    few = result.too_few_islets(1, Interval(low=1.0, high=25.0, level=0.95, method="test"))
+    assert few is not None
+    assert few.message.startswith("1 islet gives IEQ only within a factor of 5.0;")
+    one, two = (result.oversize_islets(np.full(n, 600.0)) for n in (1, 2))
+    assert one is not None
+    assert two is not None
+    assert one.message.startswith("1 islet is larger than 500 um;")
+    assert two.message.startswith("2 islets are larger")
 
 
 def test_networks_that_disagree_are_told_by_the_worst_number() -> None:
     def disagreement(ieq: float, count: float) -> Disagreement:
         return Disagreement(
             members=("a", "b"),
-            ieq_relative=ieq,
-            count_relative=count,
-            islet_area_relative=math.nan,
+            # As large as the errors that a network is known to have on any picture.
+            ieq_relative=0.5,
+            count_relative=0.4,
+            islet_area_relative=0.3,
             exocrine_area_relative=9.0,
+            between_members={"ieq": ieq, "count": count, "islet_area": 0.01, "exocrine_area": 9.0},
         )
 
     assert result.networks_disagree(disagreement(0.05, 0.08)) is None
@@ -298,6 +312,12 @@ def test_networks_that_disagree_are_told_by_the_worst_number() -> None:
     assert (warning.severity, warning.message) == (
         "severe",
         "The networks disagree by 30% in count; check the outlines by eye.",
+    )
+    warning = result.networks_disagree(disagreement(0.15, 0.05))
+    assert warning is not None
+    assert (warning.severity, warning.message) == (
+        "warning",
+        "The networks disagree by 15% in IEQ; check the outlines by eye.",
     )
 
 

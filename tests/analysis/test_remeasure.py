@@ -43,7 +43,12 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> ImageResult:
     classes = found.labelled.classes.copy()
     classes[disc(60, 60, 45) & (classes != ISLET)] = EXOCRINE
     apart = replace(
-        found.disagreement, ieq_relative=0.2, count_relative=0.1, islet_area_relative=0.05, exocrine_area_relative=0.4
+        found.disagreement,
+        ieq_relative=0.2,
+        count_relative=0.1,
+        islet_area_relative=0.05,
+        exocrine_area_relative=0.4,
+        between_members={"ieq": 0.15, "count": 0.08, "islet_area": 0.04, "exocrine_area": 0.3},
     )
     found = replace(found, labelled=replace(found.labelled, classes=classes), disagreement=apart)
     # The same once more, so that everything else of the result fits to these classes, too.
@@ -143,6 +148,10 @@ def test_the_networks_differ_only_on_what_is_left_of_their_outlines(result: Imag
     )
     # All exocrine tissue that is left was there before.
     assert after.disagreement.exocrine_area_relative == 0.4
+    between = after.disagreement.between_members
+    assert between["ieq"] == pytest.approx(0.15 * (1 - weights[2] / total))
+    assert between["count"] == pytest.approx(0.08 * 4 / 5)
+    assert between["exocrine_area"] == 0.3
     segmentation, before = after.summary.ieq.segmentation, result.summary.ieq.segmentation
     assert segmentation.high / segmentation.low < before.high / before.low
     everything = corrected(result, np.roll(labels, 1, axis=0))

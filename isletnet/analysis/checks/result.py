@@ -16,6 +16,7 @@ WIDE_INTERVAL = 0.5
 OVERSIZE_UM = 500.0
 CONTACT_SHARE, CONTACT_ISLETS_MIN = 0.5, 4
 DISAGREEMENT, SEVERE_DISAGREEMENT = 0.1, 0.25
+DISAGREEMENT_NAMES = {"ieq": "IEQ", "count": "count", "islet_area": "islet area"}
 
 
 def nothing_found(*, islets_n: int, particles_n: int) -> QualityWarning | None:
@@ -55,7 +56,10 @@ def too_few_islets(islets_n: int, ieq: Interval | None) -> QualityWarning | None
     needed_n = math.ceil(islets_n * (math.log(ieq.high / ieq.low) / (2 * math.log1p(WIDE_INTERVAL))) ** 2)
     return QualityWarning(
         code="too_few_islets",
-        message=f"{islets_n} islets give IEQ only within a factor of {1 + half_width:.1f}; count about {needed_n}.",
+        message=(
+            f"{'1 islet gives' if islets_n == 1 else f'{islets_n} islets give'} IEQ only within a factor of "
+            f"{1 + half_width:.1f}; count about {needed_n}."
+        ),
         severity="info",
         evidence={"islets_n": float(islets_n), "relative_half_width": half_width, "needed_n": float(needed_n)},
     )
@@ -90,7 +94,10 @@ def oversize_islets(diameters_um: NDArray[np.float64]) -> QualityWarning | None:
         return None
     return QualityWarning(
         code="oversize_islets",
-        message=f"{oversize_n} islets are larger than {OVERSIZE_UM:.0f} um; they may be several islets in one outline.",
+        message=(
+            f"{'1 islet is' if oversize_n == 1 else f'{oversize_n} islets are'} larger than {OVERSIZE_UM:.0f} um; "
+            "an outline may hold several islets."
+        ),
         evidence={
             "oversize_n": float(oversize_n),
             "largest_diameter_um": float(diameters_um.max()),
@@ -114,21 +121,21 @@ def very_high_exocrine_contact(contact_fractions: NDArray[np.float64]) -> Qualit
 
 
 def networks_disagree(disagreement: Disagreement | None) -> QualityWarning | None:
-    """Warn when the networks, or one network on turned pictures, give different totals."""
+    """Warn when the networks, or one network on turned pictures, give different totals.
+
+    What a network is known to err on any picture is no news of this one, and does not count.
+    """
     if disagreement is None:
         return None
-    parts = {
-        "ieq": disagreement.ieq_relative,
-        "count": disagreement.count_relative,
-        "islet_area": disagreement.islet_area_relative,
-    }
-    # NaN is no disagreement: without islets there is no ratio to compare.
-    worst = max(parts, key=lambda name: -1.0 if math.isnan(parts[name]) else parts[name])
-    if not parts[worst] > DISAGREEMENT:
+    parts = {name: disagreement.between_members.get(name, 0.0) for name in DISAGREEMENT_NAMES}
+    worst = max(parts, key=lambda name: parts[name])
+    if parts[worst] <= DISAGREEMENT:
         return None
     return QualityWarning(
         code="networks_disagree",
-        message=f"The networks disagree by {parts[worst]:.0%} in {worst.replace('_', ' ')}; check the outlines by eye.",
+        message=(
+            f"The networks disagree by {parts[worst]:.0%} in {DISAGREEMENT_NAMES[worst]}; check the outlines by eye."
+        ),
         severity="severe" if parts[worst] > SEVERE_DISAGREEMENT else "warning",
         evidence={f"{name}_relative": value for name, value in parts.items()} | {"threshold": DISAGREEMENT},
     )
