@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pandas as pd
 import tifffile
@@ -21,6 +20,7 @@ from isletnet.analysis.measure import COLUMNS
 from isletnet.analysis.summary.pooling import ImageNumbers, image_numbers
 from isletnet.errors import ExportError
 from isletnet.exports.labels import classes_tiff, islets_tiff
+from isletnet.exports.png import png_bytes
 from isletnet.exports.records import from_plain, to_json
 from isletnet.exports.text import formula_safe
 from isletnet.schemas import Calibration, Disagreement, ImageResult, LabelledIslets, Provenance, Summary
@@ -88,7 +88,7 @@ def write_image(result: ImageResult, folder: Path) -> list[Path]:
         write_atomically(folder / CLASSES_FILE, classes_tiff(labelled.classes, um_per_px=um_per_px)),
         write_atomically(folder / ISLETS_FILE, islets_tiff(labelled.islets, um_per_px=um_per_px)),
         write_atomically(folder / TABLE_FILE, csv_bytes(result.table)),
-        write_atomically(folder / OVERLAY_FILE, _png(picture)),
+        write_atomically(folder / OVERLAY_FILE, png_bytes(picture)),
         write_atomically(folder / SUMMARY_FILE, to_json(image_record(result))),
     ]
 
@@ -221,12 +221,3 @@ def _read_picture(path: Path) -> NDArray[Any]:
 
 def _safe(entry: object) -> object:
     return formula_safe(entry) if isinstance(entry, str) else entry
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    # Run lengths after the Paeth filter: on micrographs half the time of level 1 and a smaller file.
-    return bytes(
-        imagecodecs.png_encode(
-            picture, level=1, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=imagecodecs.PNG.FILTER.PAETH
-        )
-    )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from isletnet.errors import ExportError
 from isletnet.exports.folder import OVERLAY_FILE, StoredImage
+from isletnet.exports.png import png_pixels
 from isletnet.exports.records import to_json
 from isletnet.exports.report import report_data
 from isletnet.exports.samples import Sample
@@ -70,9 +71,8 @@ def _set(main: Path) -> bytes:
 def _jpeg(image: StoredImage, side_px: int) -> bytes:
     path = image.folder / OVERLAY_FILE
     try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-    except OSError as error:
+        picture = Image.fromarray(png_pixels(path.read_bytes()))
+    except Exception as error:  # a damaged PNG raises errors of many kinds
         raise ExportError("The image's overlay was expected, but it cannot be read.", subject=str(path)) from error
     picture.thumbnail((side_px, side_px), Image.Resampling.BOX, reducing_gap=2.0)
     buffer = BytesIO()

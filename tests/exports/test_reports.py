@@ -162,7 +162,12 @@ class TestReport:
         with pytest.raises(ExportError, match="at least one"):
             report_pdf([])
 
-    def test_a_lost_overlay_says_so(self, samples: Samples, tmp_path: Path) -> None:
-        lost = StoredImage(folder=tmp_path, record=samples[1].images[0].record)
+    def test_a_lost_or_damaged_overlay_says_so(self, samples: Samples, stored: StoredImage, tmp_path: Path) -> None:
+        lost = StoredImage(folder=tmp_path, record=stored.record)
+        with pytest.raises(ExportError, match="overlay was expected"):
+            report_pdf([Sample(summary=samples[1].summary, images=(lost,))])
+        damaged = bytearray((stored.folder / "overlay.png").read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        (tmp_path / "overlay.png").write_bytes(damaged)
         with pytest.raises(ExportError, match="overlay was expected"):
             report_pdf([Sample(summary=samples[1].summary, images=(lost,))])
