@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from isletnet.storage.layout import OUTBOX, Aside, EndState, Outcome, Request, d
 from isletnet.storage.store import Store
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 1800.0
+# Nobody's mailbox is flooded, for whoever submits may name any address: so many to one in an hour, the rest later.
+MOST_TO_ONE, TO_ONE_S = 60, 3600.0
 
 _ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -140,6 +143,8 @@ class Postman:
         self._monotonic = monotonic
         # By key: how often it failed, and when to try again. Lost in a restart, which only tries earlier.
         self._waiting: dict[str, tuple[int, float]] = {}
+        # By address: when the last mails to it went out.
+        self._sent_s: dict[str, deque[float]] = {}
 
     def deliver(self, *, now: datetime) -> int:
         """Send the mails whose turn it is; returns how many went out. A server that is down is no error.
@@ -162,6 +167,8 @@ class Postman:
             mail = load(self._store, key, Mail)
         except NotStoredError:
             return False
+        if self._has_enough(mail.to):
+            return False
         sent = not self._store.exists(_mailed_key(mail.request_id))
         refused = None
         if sent:
@@ -176,6 +183,8 @@ class Postman:
                 sent, refused = False, code
             except (smtplib.SMTPException, OSError):
                 return self._wait(key)
+        if sent:
+            self._sent_s.setdefault(mail.to.lower(), deque(maxlen=MOST_TO_ONE)).append(self._monotonic())
         # An erased request leaves no mark, and its mail goes with it.
         if self._store.exists(request_key(mail.request_id)):
             with suppress(AlreadyStoredError):
@@ -183,6 +192,13 @@ class Postman:
         self._store.delete(key)
         self._waiting.pop(key, None)
         return sent
+
+    def _has_enough(self, address: str) -> bool:
+        """Whether an address has got so many mails of late that the next one waits."""
+        since_s = self._monotonic() - TO_ONE_S
+        self._sent_s = {one: sent_s for one, sent_s in self._sent_s.items() if sent_s[-1] > since_s}
+        sent_s = self._sent_s.get(address.lower(), deque())
+        return len(sent_s) == MOST_TO_ONE and sent_s[0] > since_s
 
     def _wait(self, key: str) -> bool:
         failures = self._waiting.get(key, (0, 0.0))[0] + 1

@@ -12,7 +12,15 @@ from aiosmtpd.controller import Controller
 from isletnet.errors import ParameterError
 from isletnet.storage import mail, records
 from isletnet.storage.leases import give_up
-from isletnet.storage.mail import FIRST_PAUSE_S, LONGEST_PAUSE_S, Postman, SmtpSettings, check_address
+from isletnet.storage.mail import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    MOST_TO_ONE,
+    TO_ONE_S,
+    Postman,
+    SmtpSettings,
+    check_address,
+)
 from isletnet.storage.retention import erase
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
@@ -214,6 +222,21 @@ def test_one_bad_address_does_not_stop_the_next_mail(store: MemoryStore, clock: 
     ended(store, clock, mail_to=TO)
     assert postman(store, clock, port).deliver(now=clock.now) == 1
     assert [message["To"] for message in mailbox.messages] == [TO]
+    assert list(store.list_keys("outbox")) == []
+
+
+def test_no_mailbox_is_flooded_and_every_mail_comes_in_the_end(store: MemoryStore, clock: Clock):
+    for _ in range(MOST_TO_ONE + 3):
+        ended(store, clock, mail_to=TO)
+    ended(store, clock, mail_to="bob@clinic.example")
+    sender = postman(store, clock, 1)
+    with patch.object(mail, "send") as send:
+        assert sender.deliver(now=clock.now) == MOST_TO_ONE + 1
+        clock.pass_s(TO_ONE_S / 2)
+        assert sender.deliver(now=clock.now) == 0
+        clock.pass_s(TO_ONE_S / 2)
+        assert sender.deliver(now=clock.now) == 3
+    assert [call.args[0]["To"] for call in send.call_args_list].count("bob@clinic.example") == 1
     assert list(store.list_keys("outbox")) == []
 
 
