@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isletnet.exports.outlines import Outline, fill, trace_labels, trace_mask
+from isletnet.exports.outlines import Outline, fill, trace
 from isletnet.exports.text import printable
 from isletnet.schemas import CLASS_NAMES, EXOCRINE, ISLET, LabelledIslets
 
@@ -45,12 +45,9 @@ def coco(images: Iterable[CocoImage]) -> bytes:
         name = printable(image.file_name)
         pictures.append({"id": image_number, "file_name": name, "height": height, "width": width})
         identities = dict(zip(image.table["number"].tolist(), image.table["id"].tolist(), strict=True))
-        regions = [
-            (ISLET, identities[number], parts)
-            for number, parts in enumerate(trace_labels(image.labelled.islets), start=1)
-            if parts
-        ]
-        regions += [(EXOCRINE, None, (part,)) for part in trace_mask(image.labelled.classes == EXOCRINE)]
+        outlines = trace(image.labelled)
+        regions = [(ISLET, identities[number], parts) for number, parts in enumerate(outlines.islets, start=1) if parts]
+        regions += [(EXOCRINE, None, (part,)) for part in outlines.exocrine]
         for category, identity, parts in regions:
             annotation = {
                 "id": len(annotations) + 1,

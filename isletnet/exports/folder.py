@@ -60,8 +60,33 @@ class StoredImage:
     record: ImageRecord
 
 
+def image_files(result: ImageResult) -> dict[str, bytes]:
+    """Make the files that are kept of one image: labels, islets, table, overlay and, last, the summary.
+
+    Parameters
+    ----------
+    result
+        The whole result.
+
+    Returns
+    -------
+    dict of str to bytes
+        The content of each file, by its name.
+    """
+    known = result.calibration if result.calibration.is_known else None
+    um_per_px = known.um_per_px if known else None
+    labelled, table = result.labelled, result.table
+    return {
+        CLASSES_FILE: classes_tiff(labelled.classes, um_per_px=um_per_px),
+        ISLETS_FILE: islets_tiff(labelled.islets, um_per_px=um_per_px),
+        TABLE_FILE: csv_bytes(table),
+        OVERLAY_FILE: png_bytes(overlay(result.micrograph.pixels, labelled, table, um_per_px=um_per_px)),
+        SUMMARY_FILE: to_json(image_record(result)),
+    }
+
+
 def write_image(result: ImageResult, folder: Path) -> list[Path]:
-    """Write one image's labels, islets, table, overlay and summary.
+    """Write `image_files` into a folder.
 
     Parameters
     ----------
@@ -80,17 +105,7 @@ def write_image(result: ImageResult, folder: Path) -> list[Path]:
     ExportError
         A file cannot be written.
     """
-    known = result.calibration if result.calibration.is_known else None
-    um_per_px = known.um_per_px if known else None
-    labelled = result.labelled
-    picture = overlay(result.micrograph.pixels, labelled, result.table, um_per_px=um_per_px)
-    return [
-        write_atomically(folder / CLASSES_FILE, classes_tiff(labelled.classes, um_per_px=um_per_px)),
-        write_atomically(folder / ISLETS_FILE, islets_tiff(labelled.islets, um_per_px=um_per_px)),
-        write_atomically(folder / TABLE_FILE, csv_bytes(result.table)),
-        write_atomically(folder / OVERLAY_FILE, png_bytes(picture)),
-        write_atomically(folder / SUMMARY_FILE, to_json(image_record(result))),
-    ]
+    return [write_atomically(folder / name, content) for name, content in image_files(result).items()]
 
 
 def image_record(result: ImageResult) -> ImageRecord:

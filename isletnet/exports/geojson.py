@@ -10,15 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from isletnet.exports.outlines import Outline, Ring, trace_labels, trace_mask
-from isletnet.schemas import EXOCRINE, LabelledIslets
+from isletnet.exports.outlines import Outline, Outlines, Ring, trace
+from isletnet.schemas import LabelledIslets
 
 _ISLET = {"name": "Islet", "color": [86, 205, 255]}
 _SMALL = {"name": "Small particle", "color": [255, 255, 255]}
 _EXOCRINE = {"name": "Exocrine tissue", "color": [255, 130, 215]}
 
 
-def qupath_geojson(labelled: LabelledIslets, table: pd.DataFrame, *, image_sha256: str) -> bytes:
+def qupath_geojson(
+    labelled: LabelledIslets, table: pd.DataFrame, *, image_sha256: str, outlines: Outlines | None = None
+) -> bytes:
     """Write every region as a QuPath annotation with its measurements.
 
     Parameters
@@ -30,19 +32,21 @@ def qupath_geojson(labelled: LabelledIslets, table: pd.DataFrame, *, image_sha25
         measurement of the same name.
     image_sha256
         Identifies the image: exocrine regions get ids that are the same in each rerun.
+    outlines
+        Those of ``labelled``, where they are traced already.
 
     Returns
     -------
     bytes
         A GeoJSON FeatureCollection, coordinates in pixels as QuPath wants them, UTF-8.
     """
-    traced = trace_labels(labelled.islets)
+    outlines = outlines or trace(labelled)
     features = []
     for row in table.to_dict("records"):
-        parts = traced[row["number"] - 1]
+        parts = outlines.islets[row["number"] - 1]
         kind = _ISLET if row["is_islet"] else _SMALL
         features.append(_feature(str(row["id"]), f"{kind['name']} {row['number']}", kind, parts, _measurements(row)))
-    for number, part in enumerate(trace_mask(labelled.classes == EXOCRINE), start=1):
+    for number, part in enumerate(outlines.exocrine, start=1):
         shape = hashlib.sha256(part.exterior.astype("<i4").tobytes()).hexdigest()
         identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{image_sha256}/exocrine/{shape}"))
         name = f"{_EXOCRINE['name']} {number}"

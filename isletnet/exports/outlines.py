@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from isletnet.schemas import EXOCRINE, LabelledIslets
+
 Ring = NDArray[np.int32]
 
 
@@ -39,10 +41,23 @@ class Outline:
         return sum(signed_area_px(ring) for ring in self.rings)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outlines:
+    """All regions of a picture: entry ``i`` of ``islets`` has the parts of islet ``i + 1``."""
+
+    islets: list[tuple[Outline, ...]]
+    exocrine: tuple[Outline, ...]
+
+
 def signed_area_px(ring: Ring) -> int:
     """Shoelace area of a ring of pixel corners in px; negative for a hole. Always a whole number."""
     x, y = ring[:, 0].astype(np.int64), ring[:, 1].astype(np.int64)
     return int(x @ np.roll(y, -1) - y @ np.roll(x, -1)) // 2
+
+
+def trace(labelled: LabelledIslets) -> Outlines:
+    """Trace every islet and every exocrine region."""
+    return Outlines(islets=trace_labels(labelled.islets), exocrine=trace_mask(labelled.classes == EXOCRINE))
 
 
 def trace_labels(labels: NDArray[Any]) -> list[tuple[Outline, ...]]:

@@ -17,8 +17,9 @@ from PIL import Image
 from isletnet.analysis.summarise import pool
 from isletnet.errors import ParameterError
 from isletnet.exports.batch import write_batch
-from isletnet.exports.folder import StoredImage, read_numbers, write_atomically, write_image
+from isletnet.exports.folder import StoredImage, image_files, read_numbers, write_atomically
 from isletnet.exports.geojson import qupath_geojson
+from isletnet.exports.outlines import trace
 from isletnet.exports.records import to_json
 from isletnet.exports.rois import imagej_rois
 from isletnet.exports.samples import Sample
@@ -88,27 +89,50 @@ def picture_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+def whole_image_files(result: ImageResult) -> dict[str, bytes]:
+    """Make the picture, the outlines for other programs, and what `isletnet.exports.folder.image_files` makes.
+
+    Parameters
+    ----------
+    result
+        The whole result.
+
+    Returns
+    -------
+    dict of str to bytes
+        The content of each file, by its name; ``summary.json`` comes last.
+    """
+    labelled, table, sha256 = result.labelled, result.table, result.provenance.image_sha256
+    outlines = trace(labelled)
+    return {
+        PICTURE_FILE: picture_jpeg(result.micrograph.pixels),
+        ROIS_FILE: imagej_rois(labelled, table, outlines=outlines),
+        CONTOURS_FILE: qupath_geojson(labelled, table, image_sha256=sha256, outlines=outlines),
+        **image_files(result),
+    }
+
+
 def write_whole_image(result: ImageResult, folder: Path) -> list[Path]:
-    """Write what `isletnet.exports.folder.write_image` does, and the picture and the outlines for other programs.
+    """Write `whole_image_files` into a folder.
+
+    Parameters
+    ----------
+    result
+        The whole result.
+    folder
+        Is made if it is absent. Files in it are replaced as wholes.
 
     Returns
     -------
     list of Path
-        The files; ``summary.json`` is among them.
+        The files, in the order of writing.
 
     Raises
     ------
     ExportError
         A file cannot be written.
     """
-    labelled, table = result.labelled, result.table
-    outlines = qupath_geojson(labelled, table, image_sha256=result.provenance.image_sha256)
-    return [
-        *write_image(result, folder),
-        write_atomically(folder / PICTURE_FILE, picture_jpeg(result.micrograph.pixels)),
-        write_atomically(folder / ROIS_FILE, imagej_rois(labelled, table)),
-        write_atomically(folder / CONTOURS_FILE, outlines),
-    ]
+    return [write_atomically(folder / name, content) for name, content in whole_image_files(result).items()]
 
 
 def pool_samples(images: Iterable[DoneImage]) -> tuple[SampleResult, ...]:

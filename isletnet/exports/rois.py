@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
-from isletnet.exports.outlines import Outline, trace_labels, trace_mask
-from isletnet.schemas import EXOCRINE, LabelledIslets
+from isletnet.exports.outlines import Outline, Outlines, trace
+from isletnet.schemas import LabelledIslets
 
 _MOVE_TO, _LINE_TO, _CLOSE = 0.0, 1.0, 4.0
 # Without it the archive's bytes would change with the clock.
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def imagej_rois(labelled: LabelledIslets, table: pd.DataFrame) -> bytes:
+def imagej_rois(labelled: LabelledIslets, table: pd.DataFrame, *, outlines: Outlines | None = None) -> bytes:
     """Write islets, small particles and exocrine tissue as ROIs with unique names.
 
     Parameters
@@ -26,6 +26,8 @@ def imagej_rois(labelled: LabelledIslets, table: pd.DataFrame) -> bytes:
         Classes and islet ids.
     table
         One row per islet id, with ``number`` and ``is_islet``.
+    outlines
+        Those of ``labelled``, where they are traced already.
 
     Returns
     -------
@@ -33,14 +35,14 @@ def imagej_rois(labelled: LabelledIslets, table: pd.DataFrame) -> bytes:
         A ZIP of ``islet-0001.roi``, ``particle-0002.roi``, ..., ``exocrine-0001.roi``, ... The area that ImageJ
         measures is the pixel count. Regions with holes or several parts are composite ROIs.
     """
+    outlines = outlines or trace(labelled)
     is_islet = dict(zip(table["number"].tolist(), table["is_islet"].tolist(), strict=True))
     named: list[tuple[str, tuple[Outline, ...]]] = [
         (f"{'islet' if is_islet[number] else 'particle'}-{number:04d}", parts)
-        for number, parts in enumerate(trace_labels(labelled.islets), start=1)
+        for number, parts in enumerate(outlines.islets, start=1)
         if parts
     ]
-    exocrine = trace_mask(labelled.classes == EXOCRINE)
-    named += [(f"exocrine-{number:04d}", (part,)) for number, part in enumerate(exocrine, start=1)]
+    named += [(f"exocrine-{number:04d}", (part,)) for number, part in enumerate(outlines.exocrine, start=1)]
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, parts in named:
