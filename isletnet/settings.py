@@ -92,3 +92,10 @@ class Settings(BaseSettings):
         default="",
         description="Address of a request's page in mails, with {request_id} in it. Empty: the page on this host.",
     )
+    alert_to: str = Field(
+        default="",
+        description="Address that is told when a part of the service breaks; needs smtp_host. Empty: nobody.",
+    )
+    alert_minutes: float = Field(
+        default=5.0, gt=0, description="Minutes between two looks at the parts; two in a row that agree are told."
+    )

@@ -1,4 +1,4 @@
-"""The deployment that keeps the store in order by itself: prunes, sweeps up and sends the mails."""
+"""The deployment that keeps the store in order by itself: prunes, sweeps up, sends the mails, and raises the alarm."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import ray
 from ray import serve
 
 from isletnet.settings import Settings
-from isletnet.storage.mail import Postman
-from isletnet.storage.store import open_store
-from serve.upkeep.chores import last_runs, plain, plan_prune, run_prune, run_sweep, smtp_of
+from isletnet.storage.mail import Postman, SmtpSettings
+from isletnet.storage.store import Store, open_store
+from serve.access.limits import Limits
+from serve.upkeep.alerts import Alarm, looks_of, teller
+from serve.upkeep.chores import last_runs, pages_address, plain, plan_prune, run_prune, run_sweep, smtp_of
 
 SWEEP_S, MAIL_S = 30.0, 5.0
 # Sweeping rests at least so many times as long as it took.
@@ -68,6 +70,20 @@ class Rounds:
         return max(0.0, min(self._due_s.values()) - self._monotonic())
 
 
+def _alarm(store: Store, settings: Settings, smtp: SmtpSettings) -> Alarm:
+    limits = Limits(settings, monotonic=time.monotonic)
+
+    def disk_state() -> str:
+        space = limits.space()
+        return "ok" if space is None else space.state
+
+    page = f"{pages_address(settings)}/status"
+    return Alarm(
+        looks_of(store, settings, disk_state=disk_state, monotonic=time.monotonic),
+        teller(smtp, to=settings.alert_to, page=page, now=lambda: datetime.now(UTC)),
+    )
+
+
 @ray.remote(num_cpus=0, max_retries=1)
 def _prune_task(settings: Settings, actor: str, dry_run: bool) -> dict[str, Any]:
     store, now = open_store(settings.store), datetime.now(UTC)
@@ -106,6 +122,10 @@ class Keeper:
             mail = Chore(name="mail", every_s=MAIL_S, do=lambda: postman.deliver(now=datetime.now(UTC)))
             # Apart from the others: a mail server that keeps silent holds up nothing else.
             rounds.append(Rounds([mail], monotonic=time.monotonic))
+        self._alarm = None if smtp is None or not chosen.alert_to else _alarm(self._store, chosen, smtp)
+        if self._alarm is not None:
+            look = Chore(name="look", every_s=60 * chosen.alert_minutes, do=self._alarm.look)
+            rounds.append(Rounds([look], monotonic=time.monotonic))
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._go, args=(one,), daemon=True) for one in rounds]
         for thread in self._threads:
@@ -119,10 +139,14 @@ class Keeper:
         return told
 
     def status(self) -> dict[str, Any]:
-        """Tell how it is, and the last run of each chore: ``state`` is ok, or warning where one could not be done."""
+        """Tell how it is, the last run of each chore, and what is broken where somebody is told of that.
+
+        ``state`` is ok, or warning where a chore could not be done or something is broken.
+        """
         runs = {**{chore: plain(run) for chore, run in last_runs(self._store).items()}, **self._last}
-        is_well = all(run["state"] == "ok" for run in runs.values())
-        return {"state": "ok" if is_well else "warning", "last_runs": runs}
+        broken = {} if self._alarm is None else dict(self._alarm.health.broken)
+        is_well = not broken and all(run["state"] == "ok" for run in runs.values())
+        return {"state": "ok" if is_well else "warning", "last_runs": runs, "broken": broken}
 
     def check_health(self) -> None:
         """Tell Serve whether this is to be started anew."""

@@ -45,11 +45,16 @@ def policy_of(settings: Settings) -> RetentionPolicy:
     )
 
 
+def pages_address(settings: Settings) -> str:
+    """Tell where people find the pages."""
+    return settings.pages_origin or f"http://{settings.host}:{settings.pages_port}"
+
+
 def smtp_of(settings: Settings) -> SmtpSettings | None:
     """Take from the settings where mails go; None where none are sent."""
     if not settings.smtp_host:
         return None
-    page = f"{settings.pages_origin or f'http://{settings.host}:{settings.pages_port}'}/?request={{request_id}}"
+    page = f"{pages_address(settings)}/?request={{request_id}}"
     return SmtpSettings(
         host=settings.smtp_host,
         port=settings.smtp_port,
