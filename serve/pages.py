@@ -75,7 +75,9 @@ def kernel_environment(outer: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in outer.items() if _KEPT_VARIABLES.fullmatch(name)}
     known = {name: outer[name] for name in _KEPT_SETTINGS if name in outer}
     jupyter = {"JUPYTER_PATH": str(SHARE), "JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_NO_CONFIG": "1"}
-    return {**kept, **known, **jupyter, "OMP_NUM_THREADS": "1"}
+    # Pictures go back to the machine when they are let go; without it the heap of the Correct page keeps some of them.
+    memory = {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+    return {**kept, **known, **jupyter, **memory, "OMP_NUM_THREADS": "1"}
 
 
 def note_left(since: Mapping[str, float], connections: Mapping[str, int], now_s: float) -> dict[str, float]:

@@ -68,8 +68,9 @@ class Corrector:
         from isletnet.ui.editing.opened import open_image
 
         opened = open_image(self._request, self._results, image)
-        self._image = opened.number
-        self._drawing: Drawing = Drawing(opened.codes, rules_of(opened.record))
+        rules = rules_of(opened.record)
+        self._image = image
+        self._drawing: Drawing = Drawing(opened.codes, rules)
         self._before: Numbers = self._drawing.numbers
         place = self._page.session.place
         self._canvas: Canvas = Canvas(
@@ -78,7 +79,7 @@ class Corrector:
             picture_url=f"{place.browser_api_url}/api/requests/{self._request.id}/images/{image}/picture.jpg",
             headers=self._page.session.browser_headers,
             size_px=opened.size_px,
-            um_per_px=opened.um_per_px,
+            um_per_px=rules.um_per_px,
         )
         for old in self._place.children:
             old.close()
@@ -261,4 +262,4 @@ def _between(estimate: Mapping[str, Any], is_share: bool) -> str:
 def _history_html(results: Results, image: int) -> str:
     rows = [("0", _("the network"), "", "")]
     rows += [(str(one.version), one.actor, when(one.utc), one.note) for one in results.versions if one.image == image]
-    return bits.table_html((_("Version"), _("Who"), _("When"), _("Note")), rows)
+    return f'<div class="islet-left">{bits.table_html((_("Version"), _("Who"), _("When"), _("Note")), rows)}</div>'

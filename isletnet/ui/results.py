@@ -83,7 +83,7 @@ def _sample(sample: Mapping[str, Any]) -> widgets.Widget:
     about = ngettext("{n} image", "{n} images", len(sample["images"]))
     name = sample["name"] or _("Sample without a name")
     parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary))]
-    if summary["preparation"] and summary["criteria"]:
+    if summary["criteria"]:
         parts += [html(f"<h3>{escape(_('Release criteria'))}</h3>{criteria_html(summary)}")]
     replicates = (summary["preparation"] or {}).get("replicate_cv_fraction")
     if replicates is not None:
@@ -149,10 +149,10 @@ def _image(session: Session, results: Results, image: Mapping[str, Any]) -> widg
 
 
 def _made_by(record: Mapping[str, Any]) -> str:
-    made = record["provenance"]
-    network, scale = made["network"], record["calibration"]["um_per_px"]
-    source = {"caller": _("given by you"), "file": _("read from the file")}.get(record["calibration"]["source"], "")
-    size = f"{number(scale)} µm/px ({source})" if scale else _("pixel size unknown")
+    made, calibration = record["provenance"], record["calibration"]
+    network = made["network"]
+    source = {"caller": _("given by you"), "file": _("read from the file")}.get(calibration["source"])
+    size = f"{number(calibration['um_per_px'])} µm/px ({source})" if source else _("pixel size unknown")
     text = f"{size} · {network['name']} {network['version']} · isletnet {made['package_version']}"
     return f'<p class="islet-quiet">{escape(text)}</p>'
 

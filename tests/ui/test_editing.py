@@ -257,6 +257,21 @@ def test_outlines_enclose_their_islets() -> None:
     np.testing.assert_array_equal(near.rings[0], drawn[4].rings[0])
 
 
+def test_outlines_reach_to_the_edges_of_their_islets_in_a_tall_picture() -> None:
+    rng = np.random.default_rng(7)
+    codes = np.zeros((700, 90), np.uint16)
+    for number, (y, x, side) in enumerate(rng.integers((0, 0, 1), (690, 80, 60), (120, 3)), start=2):
+        codes[y : y + side, x : x + side] = number
+    expected = {
+        number: (at[1].start, at[0].start, at[1].stop, at[0].stop)
+        for number, at in enumerate(ndimage.find_objects(codes), start=1)
+        if at is not None
+    }
+    rings = {one.number: np.concatenate(one.rings) for one in outlines(codes)}
+    found = {number: (*map(round, ring.min(axis=0)), *map(round, ring.max(axis=0))) for number, ring in rings.items()}
+    assert found == expected
+
+
 def test_outlines_travel_as_plain_floats() -> None:
     heads, data = packed(outlines(dish(), [4]))
     points = np.frombuffer(data, "<f4").reshape(-1, 2)

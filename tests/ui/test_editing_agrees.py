@@ -28,7 +28,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> ImageResult:
 
 
 def test_edits_count_as_the_analysis_does(found: ImageResult) -> None:
-    record = {"calibration": asdict(found.calibration), "provenance": asdict(found.provenance)}
+    record = {"summary": asdict(found.summary), "provenance": asdict(found.provenance)}
     drawing = Drawing(regions.as_map(found.labelled.classes, found.labelled.islets), rules_of(record))
     top, left = (int(side[0]) for side in np.nonzero(drawing.codes == 2))
     middle = float(np.argwhere(drawing.codes == 2)[:, 1].mean())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isletnet.ui.editing.regions import Map, Patch
 
 _REFERENCE_UM = 150.0
+_ROWS_AT_ONCE_N = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +43,9 @@ class Numbers:
 
 def rules_of(record: Mapping[str, Any]) -> Rules:
     """Take the rules from an image's record, as the service gives it in ``results``."""
-    calibration, parameters = record["calibration"], record["provenance"]["parameters"]
-    is_known = calibration["um_per_px"] is not None and calibration["source"] != "guess"
+    parameters = record["provenance"]["parameters"]
     return Rules(
-        um_per_px=calibration["um_per_px"] if is_known else None,
+        um_per_px=record["summary"]["um_per_px"],
         smallest_islet_um=parameters.get("smallest_islet_um", SMALLEST_ISLET_UM),
         border=parameters.get("border", "count"),
     )
@@ -53,7 +53,11 @@ def rules_of(record: Mapping[str, Any]) -> Rules:
 
 def areas(codes: Map) -> NDArray[np.int64]:
     """Pixels of each number of a map, int64 ``(65536,)``."""
-    return np.bincount(codes.ravel(), minlength=np.iinfo(np.uint16).max + 1)
+    counted = np.zeros(np.iinfo(np.uint16).max + 1, np.int64)
+    # Counting needs eight bytes for each pixel, so a page's kernel does it in parts.
+    for first in range(0, len(codes), _ROWS_AT_ONCE_N):
+        counted += np.bincount(codes[first : first + _ROWS_AT_ONCE_N].ravel(), minlength=len(counted))
+    return counted
 
 
 def areas_after(before: NDArray[np.int64], patch: Patch) -> NDArray[np.int64]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isletnet.client import MissingError, Results
+from isletnet.client import MissingError
 from isletnet.ui.editing.regions import as_map
 from isletnet.ui.i18n import _
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isletnet.client import Request
+    from isletnet.client import Request, Results
     from isletnet.ui.editing.regions import Map
 
 
@@ -23,26 +23,13 @@ if TYPE_CHECKING:
 class Opened:
     """What is known of the image; ``codes`` is its map, see `regions`, and ``record`` is as in ``results``."""
 
-    number: int
-    version: int
     record: Mapping[str, Any]
     codes: Map
 
     @property
-    def name(self) -> str:
-        """What people call it."""
-        return str(self.record["image"]["name"])
-
-    @property
     def size_px(self) -> tuple[int, int]:
         """Width and height."""
-        return int(self.record["image"]["width_px"]), int(self.record["image"]["height_px"])
-
-    @property
-    def um_per_px(self) -> float | None:
-        """Pixel size; None where nobody said it."""
-        calibration = self.record["calibration"]
-        return None if calibration["source"] == "guess" else calibration["um_per_px"]
+        return self.codes.shape[1], self.codes.shape[0]
 
 
 def open_image(request: Request, results: Results, number: int) -> Opened:
@@ -71,16 +58,15 @@ def open_image(request: Request, results: Results, number: int) -> Opened:
     shape_px = int(record["image"]["height_px"]), int(record["image"]["width_px"])
     with tempfile.TemporaryDirectory(prefix="isletnet-page-") as folder:
         classes, islets = (
-            fetch_labels(request, f"images/{number}/{file}.tif", Path(folder), shape_px, version=results.version)
+            _fetch_labels(request, f"images/{number}/{file}.tif", Path(folder), shape_px, version=results.version)
             for file in ("labels", "islets")
         )
-    return Opened(number=number, version=results.version, record=record, codes=as_map(classes, islets))
+    return Opened(record=record, codes=as_map(classes, islets))
 
 
-def fetch_labels(
-    request: Request, name: str, folder: Path, shape_px: tuple[int, int], *, version: int | None
+def _fetch_labels(
+    request: Request, name: str, folder: Path, shape_px: tuple[int, int], *, version: int
 ) -> NDArray[Any]:
-    """Fetch a label picture of a request by way of a folder."""
     from isletnet.analysis.formats.label_files import read_labels
 
     return read_labels(request.download(name, folder, version=version).read_bytes(), shape_px=shape_px)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
@@ -50,7 +50,8 @@ class ModelView:
         for name in ("islets.tif", "picture.jpg"):
             path = self._request.download(f"images/{image}/{name}", folder, version=self._results.version)
             path.replace(folder / name)
-        um_per_px, size_px = _um_per_px(record), [record["image"]["width_px"], record["image"]["height_px"]]
+        um_per_px = record["summary"]["um_per_px"]
+        size_px = [record["image"]["width_px"], record["image"]["height_px"]]
         unit = "px" if um_per_px is None else "µm"
         label = _("diameter ({unit})", unit=unit)
         job = {"task": "model", "um_per_px": um_per_px, "size_px": size_px, "value_label": label}
@@ -68,8 +69,3 @@ class ModelView:
 
     def _chosen(self, _change: Mapping[str, object]) -> None:
         start(self.draw(), self._page.tell)
-
-
-def _um_per_px(record: Mapping[str, Any]) -> float | None:
-    calibration = record["calibration"]
-    return None if calibration["source"] == "guess" else calibration["um_per_px"]
