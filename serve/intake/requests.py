@@ -74,6 +74,7 @@ def open_draft(deps: Deps, who: Principal, parameters: RequestParameters, client
     """Open a draft; the same client's key again, with the same parameters, gives the same one."""
     who.require("submit")
     check_parameters(parameters)
+    deps.limits.check_space()
     plain = _plain(parameters)
     request_id, idempotency = new_request_id(), _idempotency(who, client_key)
     if idempotency is not None:

@@ -33,8 +33,8 @@ from isletnet.storage.store import Store
 
 INTERVAL_S = 60.0
 MOST_WAITING = 20_000
-# Machines ask every few seconds.
-_UNCOUNTED = ("/health/live", "/health/ready")
+# Of callers whom nobody knows, who must not fill the disk with notes about them.
+MOST_OF_STRANGERS = 1_000
 _FRESH = timedelta(days=1)
 _LOG = logging.getLogger("isletnet.serve.statistics")
 
@@ -45,7 +45,8 @@ class EventLog:
     Parameters
     ----------
     store
-        Where they go. While it does not answer, events wait, the newest `MOST_WAITING` of them.
+        Where they go. While it does not answer, events wait, the newest `MOST_WAITING` of them; and never more than
+        `MOST_OF_STRANGERS` of callers without a name.
     now
         The time of day.
     default_network
@@ -57,16 +58,19 @@ class EventLog:
         self._now = now
         self._lock = threading.Lock()
         self._waiting: list[Event] = []
+        self._strangers_n = 0
         self._ends = EndWatch(store, default_network=default_network)
         self._compacted: object = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def note(self, event: Event) -> None:
-        """Note an event, unless it is a look at the health; takes microseconds and never fails."""
-        if event.action.endswith(_UNCOUNTED):
-            return
+        """Note an event; takes microseconds and never fails."""
         with self._lock:
+            if not event.who:
+                if self._strangers_n >= MOST_OF_STRANGERS:
+                    return
+                self._strangers_n += 1
             self._waiting.append(event)
             del self._waiting[:-MOST_WAITING]
 
@@ -109,12 +113,13 @@ class EventLog:
     def _taken(self) -> Iterator[list[Event]]:
         """Take all that waits, and put it back if it cannot be written."""
         with self._lock:
-            events, self._waiting = self._waiting, []
+            events, self._waiting, self._strangers_n = self._waiting, [], 0
         try:
             yield events
         except BaseException:
             with self._lock:
                 self._waiting = (events + self._waiting)[-MOST_WAITING:]
+                self._strangers_n = sum(not event.who for event in self._waiting)
             raise
 
 

@@ -194,6 +194,7 @@ def test_a_full_disk_refuses_images_and_still_answers(made: Service, api: Client
     answers = [
         api.put(f"/api/requests/{request_id}/images/0", content=picture()),
         api.post("/api/requests", files={"images": ("a.png", picture())}),
+        api.post("/api/requests", json={}),
     ]
     for answer in answers:
         assert (answer.status_code, answer.json()["error"]["code"]) == (507, "storage_full")

@@ -1,7 +1,7 @@
 """Calls and ends are noted beside the work, each once, whatever happens meanwhile."""
 
 import json
-from dataclasses import replace
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -10,7 +10,7 @@ from isletnet.errors import StoreUnavailableError
 from isletnet.storage import jobs, leases, records
 from isletnet.storage.layout import FileRecord, ImageOutcome, Request
 from isletnet.storage.statistics import Event, append_events, read_events
-from serve.statistics.events import MOST_WAITING, EndWatch, EventLog
+from serve.statistics.events import MOST_OF_STRANGERS, MOST_WAITING, EndWatch, EventLog
 from tests.storage.actors import Clock, dispatcher, draft, ended, submit
 from tests.storage.store_contract import MemoryStore
 
@@ -100,11 +100,22 @@ class TestLog:
         log.flush()
         assert list(store.list_keys()) == []
 
-    def test_looks_at_the_health_do_not_count(self, store: Moody, clock: Clock, log: EventLog):
-        for action in ("GET /api/health/live", "GET /health/ready", "GET /api/healthy"):
-            log.note(replace(call(clock), action=action))
-        log.flush()
-        assert [event.action for event in noted(store, clock, "call")] == ["GET /api/healthy"]
+    def test_strangers_do_not_fill_the_disk(self, store: Moody, clock: Clock, log: EventLog):
+        for minute in range(1, 4):
+            for _ in range(MOST_OF_STRANGERS + 50):
+                log.note(call(clock, ""))
+            log.note(call(clock, "ann"))
+            store.is_down = True
+            with pytest.raises(StoreUnavailableError):
+                log.flush()
+            log.note(call(clock, ""))
+            store.is_down = False
+            log.flush()
+            clock.pass_s(60)
+            assert Counter(event.who for event in noted(store, clock, "call")) == {
+                "": minute * MOST_OF_STRANGERS,
+                "ann": minute,
+            }
 
     def test_while_the_store_is_down_events_wait(self, store: Moody, clock: Clock, log: EventLog):
         log.note(call(clock, "ann"))
