@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Literal
 
 import isletnet
 from isletnet import resume
-from isletnet.errors import ParameterError
+from isletnet.errors import ExportError, ParameterError
 from isletnet.schemas import AnalysisParameters, Criterion, SampleParameters, Summary
 
 if TYPE_CHECKING:
@@ -95,17 +96,19 @@ def analyse_files(jobs: Sequence[resume.Job], order: Order, follow: Follow = ite
     NetworkError
         The network is unknown or cannot run here.
     ExportError
-        A file for all of them cannot be written.
+        The folder or a file for all of them cannot be written.
     """
     from isletnet.analysis.summary.preparation import check_sample
     from isletnet.exports.folder import read_image, write_image
 
     check_sample(order.sample)
+    analyse = _analyser(order)
+    _check_writable(order.out)
     outcomes = tuple(
         follow(
             resume.run(
                 jobs,
-                analyse=_analyser(order),
+                analyse=analyse,
                 write=lambda result, job: write_image(result, job.folder),
                 settings=_settings(order),
                 overwrite=order.overwrite,
@@ -151,6 +154,18 @@ def document(batch: Batch) -> dict[str, Any]:
         "images": images,
         "files": [str(path) for path in batch.files],
     }
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out now, and not after minutes of work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ExportError(
+            f"a folder for the results cannot be written here: {error.strerror}; give another", subject=str(folder)
+        ) from error
 
 
 def _pool(jobs: Sequence[resume.Job], images: Sequence[StoredImage], order: Order) -> Summary:

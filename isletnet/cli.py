@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 import isletnet
-from isletnet.door import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING_DONE, plain_errors, read_settings
+from isletnet.door import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NOTHING_DONE, need, plain_errors, read_settings
 from isletnet.schemas import IEQ_METHODS, AnalysisParameters, SampleParameters
 from isletnet.service_commands import app as service_app
 from isletnet.study_commands import app as study_app
@@ -78,7 +78,12 @@ def analyse(
         typer.Option(help="Count islets that the border cuts, or leave them out.", rich_help_panel=PICTURE),
     ] = "count",
     ieq_method: Annotated[
-        str, typer.Option(callback=_known_method, help="How volume becomes IEQ.", rich_help_panel=PICTURE)
+        str,
+        typer.Option(
+            callback=_known_method,
+            help=f"How an outline becomes a volume: {', '.join(IEQ_METHODS)}.",
+            rich_help_panel=PICTURE,
+        ),
     ] = "sphere",
     uncertainty: Annotated[
         Literal["networks", "flips", "none"],
@@ -167,7 +172,7 @@ def analyse(
 def networks(
     as_json: Annotated[bool, typer.Option("--json", help="Print the cards as one JSON document.")] = False,
 ) -> None:
-    """List the networks with their cards."""
+    """List the networks with their figures; --json gives their whole cards."""
     from isletnet import console
     from isletnet.networks.catalogue import find_network, network_names
 
@@ -176,7 +181,7 @@ def networks(
     if as_json:
         typer.echo(json.dumps([card.content for card in cards], ensure_ascii=False, indent=1))
     else:
-        console.show_networks(cards)
+        console.show_networks(cards, default=read_settings().network)
 
 
 @app.command()
@@ -247,11 +252,14 @@ def train(
 
     The result is a folder OUT/<name>/<version>/ that `analyse --network` takes.
     """
-    from isletnet.training.recipes import RECIPES, find_recipe
-    from isletnet.training.workflow import train_network
-
+    need("tensorflow", "training")
     with plain_errors():
-        for recipe in [find_recipe(name) for name in names or RECIPES]:
+        from isletnet.training.recipes import RECIPES, find_recipe
+
+        recipes = [find_recipe(name) for name in names or RECIPES]
+        from isletnet.training.workflow import train_network
+
+        for recipe in recipes:
             card = train_network(
                 recipe,
                 work,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -37,7 +38,7 @@ def followed(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Analysing", total=total)
         for outcome in outcomes:
             if outcome.status == "failed":
@@ -66,20 +67,21 @@ def show(summaries: Sequence[Summary], pooled: Summary, files: Iterable[Path]) -
         console.print(escape(str(path)), soft_wrap=True)
 
 
-def show_networks(cards: Iterable[Card]) -> None:
-    """Print networks with what their cards tell."""
+def show_networks(cards: Iterable[Card], *, default: str) -> None:
+    """Print networks with their figures; ``default`` is the name of the one that is taken where none is named."""
     console = Console(highlight=False)
     for card in cards:
-        console.print(f"[bold]{escape(card.name)}[/bold] {escape(card.version)}")
-        for key, value in _flat(card.content):
-            if key not in ("name", "version"):
-                console.print(f"  {escape(key)}: {escape(value)}", soft_wrap=True)
+        mark = " (default)" if card.name == default else ""
+        console.print(f"[bold]{escape(card.name)}[/bold] {escape(card.version)}{mark}")
+        for line in _figures(card):
+            console.print(f"  {escape(line)}", soft_wrap=True)
 
 
 def _results(summaries: Sequence[Summary], pooled: Summary) -> Table:
     level = pooled.count.interval.level if pooled.count.interval else None
     caption = None if level is None else f"Below each number its {100 * level:g} % interval."
-    table = Table(title=escape(pooled.name), caption=caption, box=box.SIMPLE, pad_edge=False)
+    # Narrow gaps: names of files want the room in a terminal of 80 columns.
+    table = Table(title=escape(pooled.name), caption=caption, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.title_justify = table.caption_justify = "left"
     table.add_column("image", overflow="fold")
     for heading in ("islets", f"IEQ\n{pooled.ieq_method}", "purity %\nby area", "islet\nindex", "small\nparticles"):
@@ -147,10 +149,21 @@ def _warning(name: str, warning: QualityWarning) -> str:
     return f"[{mark}]{warning.severity}[/{mark}] {escape(name)}: {escape(warning.message)}"
 
 
-def _flat(content: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the leaves of nested JSON by dotted names; lists stay in one line."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, ", ".join(map(str, content)) if isinstance(content, list) else str(content)
+def _figures(card: Card) -> Iterator[str]:
+    yield f"works at {card.working_um_per_px:g} um per pixel; weights {card.weights_sha256[:12]}"
+    if second := card.content.get("second_opinion"):
+        yield f"second opinion: {second}"
+    metrics = card.content.get("metrics", {})
+    if folds := metrics.get("real_left_out"):
+        yield f"real micrographs left out of training: {_dice(folds)}"
+    if scenes := metrics.get("synthetic_unseen_seeds"):
+        yield f"{scenes['pictures_n']} synthetic micrographs of unseen seeds: {_dice([scenes])}"
+
+
+def _dice(scores: Sequence[dict[str, Any]]) -> str:
+    """Dice of both tissues, one number a set of pictures; a set without a tissue says nothing of it."""
+    numbers = {
+        name: [f"{one[name]['dice']:.3f}" for one in scores if one[name]["recall"] is not None]
+        for name in ("islet", "exocrine")
+    }
+    return ", ".join(f"{name} Dice {' and '.join(values)}" for name, values in numbers.items() if values)

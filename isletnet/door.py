@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,6 +27,13 @@ def plain_errors() -> Iterator[None]:
     except IsletnetError as error:
         typer.echo(f"isletnet: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from error
+
+
+def need(package: str, extra: str) -> None:
+    """End the program where a package is absent that only a part of isletnet takes; ``extra`` brings it."""
+    if find_spec(package) is None:
+        typer.echo(f"isletnet: this needs the package {package}; install isletnet[{extra}]", err=True)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def read_settings() -> Settings:

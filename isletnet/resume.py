@@ -136,7 +136,7 @@ def run(
         except IsletnetError as error:
             yield Outcome(job=job, status="failed", code=error.code, message=error.message)
         except OSError as error:
-            yield Outcome(job=job, status="failed", code="file_unusable", message=error.strerror or str(error))
+            yield Outcome(job=job, status="failed", code="file_unusable", message=_trouble(error, job.path))
         except Exception as error:  # a fault of ours in one image must not cost the other results
             yield Outcome(job=job, status="failed", code="unexpected", message=f"{type(error).__name__}: {error}")
         else:
@@ -147,6 +147,12 @@ def result_folders(folder: Path) -> tuple[Path, ...]:
     """List the whole results in a folder: itself, or those directly in it, by name."""
     candidates = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
     return tuple(path for path in candidates if (path / MARK).is_file())
+
+
+def _trouble(error: OSError, path: Path) -> str:
+    """What went wrong, and with which file if it is not the picture itself."""
+    told = error.strerror or str(error)
+    return told if error.filename in (None, str(path)) else f"{told}: {error.filename}"
 
 
 def _looks_like_image(path: Path) -> bool:

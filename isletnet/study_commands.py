@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isletnet.errors import IsletnetError
+from isletnet.door import EXIT_FAILED, need, plain_errors
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from isletnet.studies.declaration import Parameter
-
-EXIT_FAILED = 1
 
 app = typer.Typer(
     name="study",
@@ -30,14 +27,9 @@ Studies = Annotated[Path | None, typer.Option("--studies", exists=True, file_oka
 Values = Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Repeatable.")]
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn an expected error into one sentence and an exit code."""
-    try:
-        yield
-    except IsletnetError as error:
-        typer.echo(f"isletnet: {error}", err=True)
-        raise typer.Exit(EXIT_FAILED) from error
+@app.callback()
+def _root() -> None:
+    need("papermill", "notebooks")
 
 
 @app.command("list")
@@ -45,7 +37,7 @@ def list_studies(studies: Studies = None) -> None:
     """List the studies."""
     from isletnet.studies.declaration import find_study, study_names
 
-    with _plain_errors():
+    with plain_errors():
         for name in study_names(studies):
             typer.echo(f"{name:22}{find_study(name, studies).title}")
 
@@ -58,7 +50,7 @@ def show(
     """Say what a study does and which parameters it takes."""
     from isletnet.studies.declaration import find_study
 
-    with _plain_errors():
+    with plain_errors():
         study = find_study(name, studies)
     typer.echo(f"{study.title}\n{study.about}\n")
     for key, one in study.parameters.items():
@@ -77,7 +69,7 @@ def run(
     from isletnet.studies.declaration import checked, find_study
     from isletnet.studies.runner import next_folder, run_study
 
-    with _plain_errors():
+    with plain_errors():
         study = find_study(name, studies)
         given = checked(study, _pairs(values or []), from_text=True)
         done = run_study(study, given, next_folder(out, name), timeout_s=timeout_s)
@@ -108,7 +100,7 @@ def pipeline(
     from isletnet.studies.pipeline import check_inputs, read_pipeline, run_pipeline
 
     given = {key: str(path) for key, path in (("images", images), ("truth", truth)) if path is not None}
-    with _plain_errors():
+    with plain_errors():
         plan = read_pipeline(file or (studies or studies_folder()) / "pipeline.yaml")
         inputs = check_inputs(plan, {**given, **_pairs(values or [])}, from_text=True)
         with _executor(jobs, ray) as executor:

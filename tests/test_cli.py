@@ -192,6 +192,16 @@ def test_what_cannot_be_is_said_once_and_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_analysed(
+    images: Path, tmp_path: Path, network: Path
+):
+    (tmp_path / "file").write_text("no folder")
+    result = analyse(images, tmp_path / "file" / "out", network)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"isletnet: {tmp_path / 'file' / 'out'}: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "options",
     [("--um-per-px", 0), ("--ieq-method", "cube"), ("--border", "cut"), ("--engine", "steam"), ("--criteria", "no")],
@@ -200,9 +210,7 @@ def test_options_out_of_range_are_refused(images: Path, tmp_path: Path, network:
     assert analyse(images, tmp_path / "out", network, *options).exit_code == 2
 
 
-def test_an_interrupt_keeps_what_is_done(
-    images: Path, tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_interrupt_keeps_what_is_done(images: Path, tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch):
     from isletnet.analysis import pipeline
 
     whole = pipeline.analyse

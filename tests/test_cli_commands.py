@@ -35,9 +35,18 @@ def test_networks_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(catalogue, "network_names", lambda: ("colour",))
     monkeypatch.setattr(catalogue, "find_network", lambda name: card)
     assert json.loads(isletnet("networks", "--json").stdout) == [card.content]
+    assert isletnet("networks").stdout == f"colour 1\n  works at 4 um per pixel; weights {card.weights_sha256[:12]}\n"
+
+
+def test_the_bundled_networks_are_listed_with_their_figures():
+    cards = json.loads(isletnet("networks", "--json").stdout)
     shown = isletnet("networks").stdout
-    assert shown.startswith("colour 1\n")
-    assert "  working_um_per_px: 4.0\n" in shown
+    for card in cards:
+        own = shown[shown.index(f"{card['name']} {card['version']}") :]
+        figures = card["metrics"]["synthetic_unseen_seeds"]
+        dice = [f"{figures[name]['dice']:.3f}" for name in ("islet", "exocrine")]
+        assert f"of unseen seeds: islet Dice {dice[0]}, exocrine Dice {dice[1]}\n" in own
+    assert shown.count("(default)") == 1
 
 
 def test_synthetic_micrographs_have_their_truth_and_are_the_same_again(tmp_path: Path):
@@ -100,6 +109,22 @@ def test_training_hands_its_arguments_on(tmp_path: Path, monkeypatch: pytest.Mon
     assert calls == [("islet-unet-small", folders, tmp_path, [("a", "b"), ("c",)], "2")]
     isletnet("train")
     assert [call[0] for call in calls[1:]] == list(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "said"),
+    [
+        (("train", "islet-unet"), "tensorflow", "install isletnet[training]"),
+        (("study", "list"), "papermill", "install isletnet[notebooks]"),
+    ],
+)
+def test_a_part_that_is_not_installed_is_said(
+    monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], package: str, said: str
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    result = isletnet(*command)
+    assert result.exit_code == 1
+    assert said in result.stderr
 
 
 def test_training_of_an_unknown_network_is_refused():

@@ -125,9 +125,7 @@ def test_a_changed_file_alone_is_done_again(images: Path, tmp_path: Path):
         (b"fault", "unexpected", "ZeroDivisionError: by nothing"),
     ],
 )
-def test_a_bad_file_is_told_and_the_rest_is_done(
-    images: Path, tmp_path: Path, content: bytes, code: str, message: str
-):
+def test_a_bad_file_is_told_and_the_rest_is_done(images: Path, tmp_path: Path, content: bytes, code: str, message: str):
     (images / "b.png").write_bytes(content)
     outcomes = Recorder().run(resume.plan(resume.find_images([images]), tmp_path / "out"))
     assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
@@ -140,6 +138,14 @@ def test_a_file_that_cannot_be_read_fails_alone(images: Path, tmp_path: Path):
     outcomes = Recorder().run(jobs)
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
     assert (outcomes[0].code, outcomes[0].message) == ("file_unusable", "No such file or directory")
+
+
+def test_a_result_that_cannot_be_written_is_told_with_its_place(images: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "b").write_text("a file where the folder goes")
+    outcomes = Recorder().run(resume.plan([images / "b.png"], out))
+    assert (outcomes[0].code, outcomes[0].message) == ("file_unusable", f"File exists: {out / 'b'}")
 
 
 def test_an_interrupt_leaves_whole_results_and_the_rerun_goes_on(images: Path, tmp_path: Path):

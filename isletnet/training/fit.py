@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from queue import Queue
 from typing import TYPE_CHECKING
 
@@ -22,24 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from isletnet.training.recipes import FitPlan
+
 Batch = tuple["NDArray[np.float32]", "NDArray[np.uint8]"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitPlan:
-    """What a run does; written into its folder before the first step. ``variation`` scales the augmentation."""
-
-    widths: tuple[int, ...]
-    stem_width: int
-    convolutions: int
-    steps: int
-    batch: int = 8
-    side_px: int = 256
-    learning_rate: float = 2e-3
-    real_fraction: float = 0.0
-    variation: float = 1.0
-    seed: int = 1
-    checkpoint_steps: int = 250
 
 
 def _crop(

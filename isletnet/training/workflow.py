@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isletnet.analysis.quality import colour_statistics
+from isletnet.errors import ParameterError
 from isletnet.networks.card import WEIGHTS_FILE, Card
 from isletnet.networks.openvino_engine import OpenvinoRunner, cpu_has_bf16
 from isletnet.networks.tensorflow_engine import TensorflowRunner
@@ -157,11 +158,17 @@ def train_network(
     -------
     Card
         Of the released network.
+
+    Raises
+    ------
+    ParameterError
+        A fold names a micrograph that is not there.
     """
     real = [] if real_folder is None else list(real_pictures(real_folder, recipe.working_um_per_px))
+    _check_folds(folds, [picture.name for picture in real])
     score = partial(class_scores, islet_threshold=recipe.islet_threshold)
     rows = []
-    for fold in folds if real else ():
+    for fold in folds:
         weights = tune(recipe, work, real_folder, leave_out=fold, report=report)
         scores = score(_runner(recipe, weights), [p for p in real if p.name in fold])
         rows.append({"left_out": list(fold), **scores})
@@ -210,6 +217,14 @@ def train_network(
         architecture=recipe.architecture,
         facts=facts,
     )
+
+
+def _check_folds(folds: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+    for name in (name for fold in folds for name in fold):
+        if name not in names:
+            raise ParameterError(
+                f"expected annotated micrographs to leave out ({', '.join(names) or 'none are given'})", subject=name
+            )
 
 
 def _runner(recipe: Recipe, weights: Path) -> TensorflowRunner:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from isletnet.analysis.preprocess import background_log_levels
+from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, ISLET
 from isletnet.training.augment import colour, crop_source, straight_crop, warped_crop
 from isletnet.training.datasets import NOT_ISLET, TrainingPicture, real_pictures, synthetic_bank
@@ -16,8 +17,8 @@ tensorflow = pytest.importorskip("tensorflow")
 from isletnet.networks.card import read_card  # noqa: E402
 from isletnet.networks.model import load_network  # noqa: E402
 from isletnet.networks.unet import features  # noqa: E402
-from isletnet.training.fit import FitPlan, fit, segmentation_loss  # noqa: E402
-from isletnet.training.recipes import Recipe, find_recipe  # noqa: E402
+from isletnet.training.fit import fit, segmentation_loss  # noqa: E402
+from isletnet.training.recipes import FitPlan, Recipe, find_recipe  # noqa: E402
 from isletnet.training.workflow import known_relative_error, train_network  # noqa: E402
 
 TINY = FitPlan(widths=(4, 6), stem_width=3, convolutions=1, steps=6, batch=2, side_px=64, seed=3, checkpoint_steps=3)
@@ -163,6 +164,15 @@ def test_a_network_is_made_from_nothing_and_runs_on_both_engines(tmp_path: Path,
     assert np.abs(answers[0] - answers[1]).max() <= 1
     assert np.abs(answers[0].sum(axis=-1) - 255).max() <= 2
     assert read_card(card.folder).weights_sha256 == card.weights_sha256
+
+
+def test_a_picture_to_leave_out_must_be_there(tmp_path: Path) -> None:
+    places = (tmp_path / "work", tmp_path / "out")
+    with pytest.raises(ParameterError, match="Lh05-4: expected annotated micrographs to leave out"):
+        train_network(
+            find_recipe("islet-unet"), *places, real_folder=None, folds=[("Lh05-4",)], version="1", report=print
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_recipes_are_found_by_name() -> None:
