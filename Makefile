@@ -63,7 +63,7 @@ bench-serve: $(READY)  ## measure the service over HTTP against the library in o
 studies: $(READY)  ## make all figures and tables of a publication from 40 synthetic micrographs (minutes)
 	test -f $(STUDIES)/drawn/truth.csv || $(BIN)/isletnet synth --out $(STUDIES)/drawn --count 40
 	$(BIN)/isletnet study pipeline --images $(STUDIES)/drawn/images --truth $(STUDIES)/drawn/truth.csv \
-		-p annotations=$(STUDIES)/drawn --out $(STUDIES)/publication
+		-p annotations=$(STUDIES)/drawn -p synthetic_stack=true --out $(STUDIES)/publication
 
 train: $(READY)  ## make both bundled networks again (hours; see CONTRIBUTING.md)
 	$(BIN)/isletnet train --work runs --out isletnet/networks/bundled --real $(REAL)

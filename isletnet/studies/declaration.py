@@ -18,21 +18,21 @@ import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
 from isletnet.errors import ParameterError
 
-# ``results`` is a folder of analysed images, ``source`` that or a table, ``statistics`` a file of the service.
-Kind = Literal[
-    "text", "texts", "integer", "number", "flag", "file", "folder", "results", "source", "statistics", "secret_file"
-]
-PATH_KINDS = frozenset({"file", "folder", "results", "source", "statistics", "secret_file"})
+# ``files`` is a file or a folder of files, ``results`` a folder of analysed images, ``source`` that or a table,
+# ``statistics`` a file of the service.
+PathKind = Literal["file", "files", "folder", "results", "source", "statistics", "secret_file"]
+Kind = Literal["text", "texts", "integer", "number", "flag"] | PathKind
+PATH_KINDS = frozenset(get_args(PathKind))
 # These may be the address of a service instead of a path.
 ADDRESS_KINDS = frozenset({"results", "source", "statistics"})
-_FOLDER_KINDS, _FILE_KINDS = frozenset({"folder", "results", "source"}), PATH_KINDS - {"folder", "results"}
+_FOLDER_KINDS, _FILE_KINDS = frozenset({"files", "folder", "results", "source"}), PATH_KINDS - {"folder", "results"}
 ADDRESS = re.compile(r"https?://[^\s\"'\\]+")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Where a run is kept; every notebook has it, no declaration may.

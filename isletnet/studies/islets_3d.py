@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +16,8 @@ from isletnet.schemas import AnalysisParameters
 from isletnet.studies.truth import find_picture
 from isletnet.synthetic.stack import make_stack
 from isletnet.views.surfaces import DrawnSolid, stack_page, surfaces_page
-from isletnet.volumes.meshes import Mesh
+from isletnet.volumes.labels_file import labels_ome_tiff
+from isletnet.volumes.meshes import Mesh, obj_bytes, stl_bytes
 from isletnet.volumes.models import PlacedMesh, modelled_islets, stack_surfaces
 from isletnet.volumes.solids import measure_solids, solids_by_network, solids_by_threshold, solids_of_labels
 from isletnet.volumes.stacks import Stack, read_stack
@@ -38,6 +41,8 @@ STACK_NOTE = (
 _SLICE_SIDE_PX = 400
 _TRIANGLES_N = 20_000
 _DARK_PERCENTILE, _BRIGHT_PERCENTILE = 0.5, 99.8
+_STACK_SUFFIXES = (".tif", ".tiff")
+_OTHER_SIGNS = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +52,11 @@ class FoundSolids:
     stack: Stack
     solids: NDArray[np.int32]
     table: pd.DataFrame
+
+
+def page_name(place: int, image: StudyImage) -> str:
+    """Name the page of a picture: its place among the pages keeps pictures of one name apart."""
+    return f"{place:03d}_{_OTHER_SIGNS.sub('_', image.key)}.html"
 
 
 def model_page(image: StudyImage, pictures: Path | None) -> str:
@@ -86,6 +96,32 @@ def model_page(image: StudyImage, pictures: Path | None) -> str:
         ground=ground,
         ground_um=(height_px * um_per_px, width_px * um_per_px),
     )
+
+
+def stack_paths(source: str, *, with_synthetic: bool) -> list[Path | None]:
+    """List the stacks of a study, in order of their names.
+
+    Parameters
+    ----------
+    source
+        A file, or a folder with ``.tif`` and ``.tiff`` files; "" for none.
+    with_synthetic
+        Whether a synthetic stack, which has no file (None), takes the place of none.
+
+    Raises
+    ------
+    ParameterError
+        The folder holds no stack.
+    """
+    if not source:
+        return [None] if with_synthetic else []
+    place = Path(source)
+    if place.is_file():
+        return [place]
+    found = sorted(path for path in place.iterdir() if path.suffix.lower() in _STACK_SUFFIXES and path.is_file())
+    if not found:
+        raise ParameterError("z-stacks as .tif or .tiff were expected, but there are none", subject=source)
+    return [*found]
 
 
 def find_solids(
@@ -134,6 +170,10 @@ def find_solids(
     else:
         stack = read_stack(path.read_bytes(), name=path.name, um_per_px=um_per_px, um_per_slice=um_per_slice)
         solids = _found(stack, kind, network, smallest_um)
+    if not solids.any():
+        raise ParameterError(
+            "no islet was found in the stack; look at its slices, or give a smaller least diameter", subject=stack.name
+        )
     return FoundSolids(
         stack=stack,
         solids=solids,
@@ -155,6 +195,22 @@ def slice_places(found: FoundSolids, most_n: int) -> list[int]:
     """Choose slices evenly over those that hold an islet."""
     held = np.flatnonzero(found.solids.any(axis=(1, 2)))
     return sorted(set(np.linspace(held[0], held[-1], most_n).round().astype(int).tolist()))
+
+
+def solid_files(found: FoundSolids) -> Iterator[tuple[str, bytes, str]]:
+    """Write what a stack gave for other programs, and a page of it.
+
+    Yields
+    ------
+    suffix, content, caption
+        Labels as OME-TIFF, surfaces as STL and OBJ, and `solids_page`.
+    """
+    stack, mesh = found.stack, whole_mesh(found)
+    labels = labels_ome_tiff(found.solids, um_per_px=stack.um_per_px, um_per_slice=stack.um_per_slice)
+    yield "labels.ome.tif", labels, f"{stack.name}: numbers of the solids as OME-TIFF."
+    yield "solids.stl", stl_bytes(mesh), f"{stack.name}: surfaces of all solids as STL, µm."
+    yield "solids.obj", obj_bytes(mesh), f"{stack.name}: surfaces of all solids as OBJ, µm."
+    yield "page.html", solids_page(found).encode(), f"{stack.name}: slices and surfaces side by side, to turn."
 
 
 def solids_page(found: FoundSolids) -> str:

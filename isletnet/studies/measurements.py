@@ -164,8 +164,19 @@ def paired(found: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Put found and reference side by side where both are known: columns ``found`` and ``reference``.
 
     A size class without islets counts as 0 on its side, if the other side has some.
+
+    Raises
+    ------
+    ParameterError
+        One side has several values for the same image.
     """
     keys = ["image", "quantity", "size_class"]
+    for side, name in ((found, "results"), (reference, "reference")):
+        twice = side.loc[side.duplicated(keys), "image"]
+        if len(twice):
+            raise ParameterError(
+                f"each image must be there once, but {twice.iloc[0]} is there again; leave one out", subject=name
+            )
     both = found.rename(columns={"value": "found"}).merge(
         reference.rename(columns={"value": "reference"}), on=keys, how="inner"
     )

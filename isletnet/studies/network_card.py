@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isletnet.networks.card import Card
-    from isletnet.networks.model import Network
 
 # Scenes of these seeds are in no training.
 FIRST_SEED = 900_000
@@ -112,7 +111,7 @@ def real_pictures(folder: Path) -> Iterator[TruePicture]:
         )
 
 
-def score(pictures: Iterator[TruePicture], *, network: str, load: Callable[[str], Network]) -> Scores:
+def score(pictures: Iterator[TruePicture], *, network: str) -> Scores:
     """Analyse pictures as anybody's and score what is found.
 
     Parameters
@@ -120,9 +119,7 @@ def score(pictures: Iterator[TruePicture], *, network: str, load: Callable[[str]
     pictures
         Taken one by one.
     network
-        Name of the network.
-    load
-        Gives it.
+        Name of the network, or its folder.
 
     Returns
     -------
@@ -137,7 +134,6 @@ def score(pictures: Iterator[TruePicture], *, network: str, load: Callable[[str]
             name=picture.name,
             um_per_px=picture.um_per_px,
             parameters=AnalysisParameters(network=network, uncertainty="none"),
-            load=load,
         )
         found = result.labelled
         pool = pools[picture.source]

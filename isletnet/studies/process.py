@@ -21,6 +21,8 @@ from isletnet.studies.failure import Failure, cell_link
 from isletnet.studies.keep import NOTEBOOK_FILE, write_json
 
 FAILURE_FILE = ".failure.json"
+# A kernel starts in a second or two, but not on a machine that has too much to do.
+START_S = 300
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _EXIT_ORPHAN = 3
 
@@ -46,6 +48,7 @@ def execute(order: dict[str, Any]) -> Failure | None:
             cwd=str(folder),
             kernel_name="python3",
             progress_bar=False,
+            start_timeout=START_S,
             execution_timeout=order["timeout_s"],
         )
     except PapermillExecutionError as error:

@@ -18,7 +18,7 @@ from isletnet.errors import ParameterError
 from isletnet.studies import keep
 from isletnet.studies.declaration import OUT, PATH_KINDS, Declaration, is_address
 from isletnet.studies.failure import Failure
-from isletnet.studies.process import FAILURE_FILE
+from isletnet.studies.process import FAILURE_FILE, START_S
 
 LONGEST_S = 3600
 # All that a study may know of the environment: no key of a store, no setting of the service.
@@ -60,7 +60,7 @@ def run_study(
     folder
         Is made; must not exist or be empty. What becomes of the run stays there, also of a failed one.
     timeout_s
-        For each cell; the whole run may take twice as long.
+        For each cell; the whole run may take twice as long, and the start of its kernel comes on top.
     now
         Clock.
 
@@ -90,7 +90,7 @@ def run_study(
         "values": {**values, OUT: str(home)},
         "timeout_s": timeout_s,
     }
-    failure = spawn(order, home, longest_s=2 * timeout_s)
+    failure = spawn(order, home, longest_s=START_S + 2 * timeout_s)
     seconds = round(time.monotonic() - clock, 2)
     state: Literal["done", "failed"] = "done" if failure is None else "failed"
     keep.write_json(

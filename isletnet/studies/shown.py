@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,8 @@ MOST_ROWS_SHOWN_N = 30
 class Shown:
     """HTML for the notebook; the product itself is in the run's folder."""
 
-    html: str
+    # A notebook keeps the text form beside the HTML, and would hold every figure twice.
+    html: str = field(repr=False)
 
     def _repr_html_(self) -> str:
         return self.html

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 # Fates of reference islets in the order in which bars stack them.
+# Of a share: a number below such a point would lie across the axis.
+_NEAR_AXIS_PERCENT = 12.0
 _FATES = (
     ("matched", SKY, ""),
     ("split", GREEN, "//"),
@@ -176,10 +178,11 @@ def reliability_figure(bins: pd.DataFrame, *, label: str) -> Figure:
     certainty, right = 100 * bins["mean_certainty"], 100 * bins["right_fraction"]
     axes.plot(certainty, right, "o-", color=BLUE)
     for x, y, count in zip(certainty, right, bins["islets_n"], strict=True):
-        axes.annotate(f"{count}", (x, y), xytext=(3, -8), textcoords="offset points")
+        # Below the curve, but not below the axis.
+        axes.annotate(f"{count}", (x, y), xytext=(4, -8 if y > _NEAR_AXIS_PERCENT else 4), textcoords="offset points")
     axes.set(xlim=(max(float(certainty.min()) - 4, 0) if len(bins) else 0, 101), ylim=(0, 104))
     axes.set(xlabel="mean islet probability of an islet (%)", ylabel=f"{label} (%)")
-    axes.legend(loc="lower left")
+    figure.legend(loc="outside upper left")
     return figure
 
 
@@ -210,5 +213,5 @@ def uncertainty_figure(hits: pd.DataFrame) -> Figure:
         axes.plot(stated[own], error[own], sign, color=colour, markeredgecolor="white", markeredgewidth=0.3, label=name)
     axes.set(xlim=(0, top), ylim=(0, top))
     axes.set(xlabel="half width of the interval (%)", ylabel="error of the total IEQ (%)")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside upper left")
     return figure

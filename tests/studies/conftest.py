@@ -13,10 +13,13 @@ from scipy import ndimage
 from toys import ToyMaker
 
 from isletnet.analysis.measure import measure
+from isletnet.client import Client
 from isletnet.exports.folder import write_image
 from isletnet.outputs import write_scenes
 from isletnet.schemas import ISLET, LabelledIslets, Segmentation
 from isletnet.synthetic.scene import Scene, make_scene
+from tests.client.live import Server
+from tests.service_in_process import Service, service
 
 # Scenes of these seeds hold some islets.
 SEEDS = (3, 4, 5, 6, 7, 8, 9, 10)
@@ -63,6 +66,28 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for scene in _scenes():
         _write_result(scene, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Server]]:
+    """A service that answers on loopback."""
+    home = tmp_path_factory.mktemp("service")
+    made = service(home / "store", home / "colour")
+    server = Server(lambda: made.app)
+    server.start()
+    yield made, server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def request_ids(platform: tuple[Service, Server], drawn: Path) -> tuple[str, str]:
+    """Two requests that the service has done, each of a drawn micrograph."""
+    made, server = platform
+    pictures = sorted((drawn / "images").iterdir())
+    with Client(server.url) as client:
+        ids = [client.submit([path], {"sample_name": path.stem}).id for path in pictures[4:6]]
+    made.work()
+    return ids[0], ids[1]
 
 
 @pytest.fixture

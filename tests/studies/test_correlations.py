@@ -153,6 +153,15 @@ def test_a_size_class_that_one_side_lacks_counts_as_zero() -> None:
     assert pairs[["size_class", "found", "reference"]].to_numpy().tolist() == [["50-100", 2.0, 0.0]]
 
 
+@pytest.mark.parametrize("side", ["results", "reference"])
+def test_an_image_that_is_there_twice_is_refused(side: str) -> None:
+    once = pd.DataFrame([("a", "count", "all", 2.0)], columns=["image", "quantity", "size_class", "value"])
+    twice = pd.concat([once, once.assign(value=3.0)])
+    found, reference = (twice, once) if side == "results" else (once, twice)
+    with pytest.raises(ParameterError, match=f"{side}: each image must be there once, but a is"):
+        paired(found, reference)
+
+
 def test_figures_by_class_and_donor_are_only_drawn_where_they_say_something() -> None:
     pairs = pd.DataFrame(
         {

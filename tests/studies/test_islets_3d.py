@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import tifffile
 from study_cells import made, run_cells
 
 from isletnet.errors import ParameterError
+from isletnet.schemas import Calibration
 from isletnet.studies import islets_3d as space
-from isletnet.synthetic.stack import make_stack
+from isletnet.studies.sources import read_results
+from isletnet.synthetic.stack import SyntheticStack, make_stack
 from isletnet.volumes.labels_file import labels_ome_tiff
 from isletnet.volumes.models import modelled_islets, stack_surfaces
 from isletnet.volumes.stacks import read_stack
@@ -38,10 +41,12 @@ def _run(values: dict[str, object], home: Path) -> None:
 
 def test_everything_is_made(folder: Path) -> None:
     products = made(folder)
-    assert products["figures"] == {"slices", "estimates", "shapes"}
+    assert products["figures"] == {"slices_1", "estimates", "shapes"}
     assert products["tables"] == {"pages", "solids", "estimates"}
-    (page,) = products["files"] - {"stack.html", "solids.stl", "solids.obj", "labels.ome.tif"}
-    assert re.fullmatch(r"synthetic-\d+\.html", page)
+    of_stack = {f"stack_1_{name}" for name in ("page.html", "solids.stl", "solids.obj", "labels.ome.tif")}
+    (page,) = products["files"] - of_stack
+    assert re.fullmatch(r"001_synthetic-\d+\.html", page)
+    assert pd.read_csv(folder / "tables" / "pages.csv")["page"].tolist() == [page]
 
 
 def test_pages_stand_alone(folder: Path) -> None:
@@ -49,9 +54,9 @@ def test_pages_stand_alone(folder: Path) -> None:
         text = page.read_text(encoding="utf-8")
         assert not LOADED.search(text)
         assert len(text) < 4_000_000
-    model = next((folder / "files").glob("synthetic-*.html")).read_text(encoding="utf-8")
+    model = next((folder / "files").glob("001_synthetic-*.html")).read_text(encoding="utf-8")
     assert "A model, not a measurement" in model
-    assert 'type="range"' in (folder / "files" / "stack.html").read_text(encoding="utf-8")
+    assert 'type="range"' in (folder / "files" / "stack_1_page.html").read_text(encoding="utf-8")
 
 
 def test_volumes_of_the_stack_are_the_known_ones(folder: Path) -> None:
@@ -63,7 +68,7 @@ def test_volumes_of_the_stack_are_the_known_ones(folder: Path) -> None:
 
 
 def test_labels_read_back(folder: Path) -> None:
-    stack = read_stack((folder / "files" / "labels.ome.tif").read_bytes(), name="labels")
+    stack = read_stack((folder / "files" / "stack_1_labels.ome.tif").read_bytes(), name="labels")
     assert (stack.um_per_px, stack.um_per_slice) == (3.0, 6.0)
     table = pd.read_csv(folder / "tables" / "solids.csv")
     counted = np.bincount(stack.samples.ravel())[1:] * 3.0 * 3.0 * 6.0
@@ -75,6 +80,60 @@ def test_labels_of_many_solids_and_the_same_bytes() -> None:
     data = labels_ome_tiff(labels, um_per_px=1.5, um_per_slice=3.0)
     assert data == labels_ome_tiff(labels, um_per_px=1.5, um_per_slice=3.0)
     np.testing.assert_array_equal(tifffile.imread(BytesIO(data)), labels)
+
+
+def write_stack(path: Path, seed: int, *, cut_px: int = 0) -> SyntheticStack:
+    """Write a stack of labels with the size of its voxels, without its first rows."""
+    grown = make_stack(seed, islets_n=3)
+    path.write_bytes(labels_ome_tiff(grown.labels[:, cut_px:], um_per_px=3.0, um_per_slice=6.0))
+    return grown
+
+
+def test_stacks_of_a_folder_are_told_apart_and_taken_together(tmp_path: Path) -> None:
+    home = tmp_path / "stacks"
+    home.mkdir()
+    # The first rows of the second are gone, and with them parts of two solids.
+    write_stack(home / "b.tiff", 6, cut_px=20)
+    whole = write_stack(home / "a.TIF", 5)
+    (home / "notes.txt").write_text("no stack")
+    in_another_process(_run, {"stacks": str(home), "stack_kind": "labels"}, tmp_path / "run")
+    products = made(tmp_path / "run")
+    assert products["figures"] == {"slices_1", "slices_2", "estimates", "shapes"}
+    assert len(products["files"]) == 8
+    solids = pd.read_csv(tmp_path / "run" / "tables" / "solids.csv")
+    assert solids["stack"].unique().tolist() == ["a.TIF", "b.tiff"]
+    own = solids[solids["stack"] == "a.TIF"]["true_volume_um3"]
+    np.testing.assert_allclose(np.sort(own), np.sort(whole.volumes_um3), rtol=0.05)
+    errors = pd.read_csv(tmp_path / "run" / "tables" / "estimates.csv").set_index(["stack", "method"])
+    counted = solids[~solids["touches_border"]]
+    assert (len(counted), len(solids)) == (4, 6)
+    assert errors.loc[("all", "vext"), "islets_n"] == len(counted)
+    mean = (counted["ieq_vext"] / counted["true_ieq"] - 1).mean()
+    assert errors.loc[("all", "vext"), "bias_fraction"] == pytest.approx(mean)
+
+
+def test_without_stacks_and_results_nothing_is_made_up(tmp_path: Path) -> None:
+    run_cells("islets_3d", {"synthetic": False}, tmp_path)
+    assert made(tmp_path) == {"figures": set(), "tables": set(), "files": set()}
+
+
+def test_a_folder_without_stacks_and_a_stack_without_islets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="z-stacks as .tif"):
+        space.stack_paths(str(tmp_path), with_synthetic=True)
+    path = tmp_path / "empty.tif"
+    tifffile.imwrite(path, np.zeros((5, 16, 16), np.uint8), photometric="minisblack")
+    with pytest.raises(ParameterError, match=r"empty.tif: no islet was found"):
+        space.find_solids(
+            path, kind="labels", um_per_px=3.0, um_per_slice=6.0, network="islet-unet", smallest_um=0.0, seed=0
+        )
+
+
+def test_pages_of_pictures_have_plain_names_of_their_own(results: Path) -> None:
+    image = read_results(results).images[0]
+    names = [
+        space.page_name(place, replace(image, name=name)) for place, name in ((1, "Dárce 1 (2).tif"), (2, "a.b.tif"))
+    ]
+    assert names == ["001_D_rce_1_2_.html", "002_a_b.html"]
 
 
 @pytest.mark.parametrize("kind", ["intensity", "labels"])
@@ -118,11 +177,6 @@ def test_fewer_triangles_keep_place_and_volume() -> None:
 
 
 def test_pictures_without_calibration_are_refused(results: Path) -> None:
-    from dataclasses import replace
-
-    from isletnet.schemas import Calibration
-    from isletnet.studies.sources import read_results
-
     image = read_results(results).images[0]
     blind = replace(image, record=replace(image.record, calibration=Calibration(um_per_px=None, source="guess")))
     with pytest.raises(ParameterError, match="no pixel size"):

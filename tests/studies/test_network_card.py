@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image
 from study_cells import run_cells
 
 from isletnet.errors import ParameterError
-from isletnet.networks.model import load_network
 from isletnet.schemas import EXOCRINE, ISLET
 from isletnet.studies.network_card import TruePicture, real_pictures, score, synthetic_pictures
 
@@ -46,7 +44,7 @@ def write_real(folder: Path, picture: TruePicture) -> Path:
 
 
 def test_a_clean_picture_is_found_wholly(colour: str) -> None:
-    scores = score(iter([drawn_picture()]), network=colour, load=cache(load_network))
+    scores = score(iter([drawn_picture()]), network=colour)
     row = scores.pictures.iloc[0]
     assert row["islet_dice"] > 0.95
     assert (row["islets_true_n"], row["islets_found_n"], row["detection_f1"]) == (2, 2, 1.0)
@@ -68,7 +66,7 @@ def test_exocrine_tissue_is_scored_only_where_some_is_drawn(colour: str) -> None
         classes=np.where(whole.classes == ISLET, ISLET, 0).astype(np.uint8),
         islets=whole.islets,
     )
-    scores = score(iter([bare]), network=colour, load=cache(load_network))
+    scores = score(iter([bare]), network=colour)
     assert np.isnan(scores.pictures["exocrine_dice"][0])
     assert scores.classes.set_index("class").loc["exocrine", "truth_px"] == 0
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from study_cells import run_cells
 
+from isletnet.client import Client
+from isletnet.client.errors import AccessError
 from isletnet.errors import ParameterError
 from isletnet.storage.statistics import Event
 from isletnet.studies.operation import (
@@ -23,7 +25,10 @@ from isletnet.studies.operation import (
     warning_table,
 )
 from isletnet.studies.sources import read_results
+from serve.statistics.events import EventLog
 from serve.statistics.tables import aggregate, to_json
+from tests.client.live import Server
+from tests.service_in_process import Service
 
 FIRST, LAST = date(2026, 3, 30), date(2026, 4, 3)
 
@@ -79,6 +84,41 @@ def test_the_study_runs_from_a_file_and_a_folder(
     assert stems == {"activity", "working_time", "waiting_time", "drift"}
     noted = json.loads((folder / "inputs.json").read_text())
     assert {"statistics/days", "synthetic-000003/islets.csv"} <= set(noted["read"])
+
+
+def test_the_study_runs_from_a_service(
+    platform: tuple[Service, Server], request_ids: tuple[str, str], tmp_path: Path
+) -> None:
+    made, server = platform
+    log = EventLog(made.store, now=made.now, default_network="islet-unet")
+    for event in made.events:
+        log.note(event)
+    log.flush()
+    with Client(server.url) as client:
+        answer = client.statistics()
+        images = [client.request(one).results().images[0]["name"] for one in request_ids]
+    folder = tmp_path / "run"
+    run_cells("operation", {"statistics": server.url, "results": server.url, "name_people": True}, folder)
+    tables = {name: pd.read_csv(folder / "tables" / f"{name}.csv") for name in ("months", "people", "actions")}
+    assert tables["months"][["requests_n", "done_n", "dead_n"]].sum().tolist() == [2, 2, 0]
+    assert tables["people"]["who"].tolist() == [one["who"] for one in answer["people"]]
+    calls = tables["actions"].set_index("action")["calls_n"]
+    assert calls["POST /api/requests"] == 2
+    followed = pd.read_csv(folder / "tables" / "followed.csv")
+    assert sorted(followed["image"]) == sorted(Path(name).stem for name in images)
+    assert set(followed["date"]) <= {day["day"] for day in answer["days"]}
+    noted = json.loads((folder / "inputs.json").read_text())["read"]
+    assert {"statistics/days", *(f"{one}/0/islets.csv" for one in request_ids)} <= set(noted)
+
+
+def test_statistics_are_for_administrators(platform: tuple[Service, Server], tmp_path: Path) -> None:
+    _, server = platform
+    with Client(server.url) as client:
+        assert client.statistics()
+    key = tmp_path / "key"
+    key.write_text("isk_wrong")
+    with pytest.raises(AccessError):
+        read_statistics(server.url, key_file=str(key), first="", last="")
 
 
 def test_statistics_of_another_kind_or_day_are_refused(statistics_file: Path, tmp_path: Path) -> None:

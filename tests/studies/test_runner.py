@@ -129,7 +129,10 @@ def test_a_run_is_kept_whole_and_again_gives_the_same_bytes(
     assert inputs["given"] == {"source": {"in.csv": keep.sha256_of(source)}}
     assert json.loads((first.folder / keep.PARAMETERS_FILE).read_text())["parameters"] == values
     assert json.loads((first.folder / keep.VERSIONS_FILE).read_text())["packages"]["numpy"]
-    assert not any(output.output_type == "error" for cell in _cells(first.folder) for output in cell.get("outputs", []))
+    outputs = [output for cell in _cells(first.folder) for output in cell.get("outputs", [])]
+    assert not any(output.output_type == "error" for output in outputs)
+    # A notebook that held its figures twice would be twice as large.
+    assert [output.data["text/plain"] for output in outputs if "data" in output] == ["Shown()"]
     known = (first.folder / "files" / "environment.txt").read_text().split()
     assert "PATH" in known
     assert not {name for name in known if name.startswith(("ISLETNET", "AWS"))}

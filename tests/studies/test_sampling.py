@@ -66,3 +66,18 @@ def test_images_of_results_are_replicates(results: Path, tmp_path: Path) -> None
     assert row["floor_fraction"] == pytest.approx(
         math.sqrt(np.mean(sizes**2) / np.mean(sizes) ** 2 / (len(sizes) / len(images)))
     )
+
+
+def test_images_of_a_donor_are_replicates(results: Path, tmp_path: Path) -> None:
+    """Pooled: root of the mean square of the donors' coefficients of variation, weighed by degrees of freedom."""
+    images = read_results(results).image_table()
+    donors = [f"D{number % 3}" for number in range(len(images))]
+    file = tmp_path / "donors.csv"
+    pd.DataFrame({"image": images["image"], "donor": donors}).to_csv(file, index=False)
+    run_cells("sampling", {"results": str(results), "donors": str(file), "draws": 20}, tmp_path / "run")
+    density = images["ieq"].astype(float) / images["image_area_mm2"].astype(float)
+    groups = [group.to_numpy() for _, group in density.groupby(donors)]
+    squares = [(len(one) - 1) * (one.std(ddof=1) / one.mean()) ** 2 for one in groups]
+    row = pd.read_csv(tmp_path / "run" / "tables" / "replicates.csv").iloc[0]
+    assert row["cv_fraction"] == pytest.approx(math.sqrt(sum(squares) / (len(images) - 3)))
+    assert row["samples_n"] == 3

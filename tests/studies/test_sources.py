@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from study_cells import run_cells
 
 from isletnet.client import Client
 from isletnet.client.errors import AccessError
@@ -14,27 +15,10 @@ from isletnet.errors import ParameterError
 from isletnet.exports.records import to_plain
 from isletnet.studies.sources import read_results
 from tests.client.live import Server
-from tests.service_in_process import Service, service
+from tests.service_in_process import Service
 
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Server]]:
-    home = tmp_path_factory.mktemp("service")
-    made = service(home / "store", home / "colour")
-    server = Server(lambda: made.app)
-    server.start()
-    yield made, server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def request_ids(platform: tuple[Service, Server], drawn: Path) -> tuple[str, str]:
-    made, server = platform
-    pictures = sorted((drawn / "images").iterdir())
-    with Client(server.url) as client:
-        ids = [client.submit([path], {"sample_name": path.stem}).id for path in pictures[4:6]]
-    made.work()
-    return ids[0], ids[1]
+LivePlatform = tuple[Service, Server]
+KEY = b"a key of more than sixteen bytes"
 
 
 def test_a_folder_gives_its_images_in_order(results: Path) -> None:
@@ -61,7 +45,7 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_service_gives_the_same_as_its_files(
-    platform: tuple[Service, Server], request_ids: tuple[str, str], drawn: Path, tmp_path: Path
+    platform: LivePlatform, request_ids: tuple[str, str], drawn: Path, tmp_path: Path
 ) -> None:
     _, server = platform
     found = read_results(server.url)
@@ -83,9 +67,33 @@ def test_the_service_gives_the_same_as_its_files(
             assert image.utc == request.status.ended_utc.isoformat()
 
 
-def test_one_request_of_the_service_can_be_named(
-    platform: tuple[Service, Server], request_ids: tuple[str, str]
+def test_a_study_makes_the_same_of_the_service_and_of_a_folder(
+    platform: LivePlatform, request_ids: tuple[str, str], drawn: Path, tmp_path: Path
 ) -> None:
+    _, server = platform
+    with Client(server.url) as client:
+        for request_id in request_ids:
+            folder = client.request(request_id).download("all", tmp_path / request_id)
+            (home,) = {path.parent for path in folder.rglob("summary.json")}
+            shutil.copytree(home, tmp_path / "results" / request_id)
+    (tmp_path / "key").write_bytes(KEY)
+    common = {"pseudonym_key": str(tmp_path / "key"), "with_pictures": True}
+    run_cells("dataset", {"results": server.url, **common}, tmp_path / "service")
+    given = {"results": str(tmp_path / "results"), "pictures": str(drawn / "images"), **common}
+    run_cells("dataset", given, tmp_path / "folder")
+    files = {
+        door: {
+            path.relative_to(tmp_path / door): path.read_bytes()
+            for path in (tmp_path / door / "files").rglob("*")
+            if path.is_file()
+        }
+        for door in ("service", "folder")
+    }
+    assert len(files["service"]) == 12
+    assert files["service"] == files["folder"]
+
+
+def test_one_request_of_the_service_can_be_named(platform: LivePlatform, request_ids: tuple[str, str]) -> None:
     _, server = platform
     found = read_results(f"{server.url}/requests/{request_ids[1]}")
     assert len(found.images) == 1
@@ -93,7 +101,7 @@ def test_one_request_of_the_service_can_be_named(
 
 
 def test_a_key_is_read_from_its_file_alone(
-    platform: tuple[Service, Server], request_ids: tuple[str, str], tmp_path: Path
+    platform: LivePlatform, request_ids: tuple[str, str], tmp_path: Path
 ) -> None:
     _, server = platform
     with pytest.raises(ParameterError, match="a file with the key"):
