@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ from pydantic import ValidationError
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from isletnet.errors import ClockError
+from isletnet.settings import Settings
 from serve import ingress
-from serve.access.refusals import BusyError
+from serve.access.refusals import BusyError, TooManyError
 from serve.app import build
 from serve.doors.answers import wanted
 from serve.work.tasks import Broken, CopyDone, CopyTask, NowDone, Refused
@@ -66,6 +69,19 @@ def test_a_nudge_never_fails():
         raise ActorDiedError
 
     ingress._nudge(Handle(fail))
+
+
+def test_each_replica_allows_its_share_of_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ingress.serve, "get_replica_context", lambda: SimpleNamespace(world_size=4))
+    # The class as it stands in the file; what Ray makes of it needs a cluster.
+    plain = ingress.Ingress.func_or_class.__mro__[1]
+    replica = plain(*[raising(ActorDiedError())] * 3, Settings(store=str(tmp_path), max_calls_per_minute=120))
+    limits = replica._deps.limits
+    for _ in range(5):
+        limits.admit_call("ann")
+    with pytest.raises(TooManyError):
+        limits.admit_call("ann")
+    replica._events.close()
 
 
 def test_a_layout_that_cannot_be_is_refused():
