@@ -6,7 +6,10 @@ their summaries in memory; tables and overlays are read one by one.
 
 from __future__ import annotations
 
+import csv
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,14 @@ from isletnet.views.overlay import overlay
 
 CLASSES_FILE, ISLETS_FILE, TABLE_FILE = "labels.tif", "islets.tif", "islets.csv"
 OVERLAY_FILE, SUMMARY_FILE = "overlay.png", "summary.json"
+
+_KINDS = {column.name: column.dtype for column in COLUMNS}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int64": int,
+    "float64": lambda text: float(text) if text else math.nan,
+    "bool": {"True": True, "False": False}.__getitem__,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +165,31 @@ def read_table(folder: Path) -> pd.DataFrame:
     ExportError
         The table is absent or damaged.
     """
+    names, columns = read_columns(folder)
+    return pd.DataFrame(
+        {
+            name: pd.array(column, dtype="str") if _KINDS[name] == "str" else np.array(column, dtype=_KINDS[name])
+            for name, column in zip(names, columns, strict=True)
+        }
+    )
+
+
+def read_columns(folder: Path) -> tuple[list[str], list[list[Any]]]:
+    """Read the names and the entries of the columns that `measure.COLUMNS` knows, each number as it was written.
+
+    Raises
+    ------
+    ExportError
+        The table is absent or damaged.
+    """
     path = folder / TABLE_FILE
     try:
-        table = pd.read_csv(path, dtype={"id": str})
-        return table.astype({column.name: column.dtype for column in COLUMNS if column.name in table.columns})
-    except (OSError, ValueError) as error:
+        with path.open(encoding="utf-8", newline="") as file:
+            head, *rows = csv.reader(file)
+        by_name = dict(zip(head, zip(*rows, strict=True) if rows else ((),) * len(head), strict=True))
+        names = [name for name in head if name in _KINDS]
+        return names, [[_PARSERS[_KINDS[name]](text) for text in by_name[name]] for name in names]
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise ExportError(
             f"A table of islets was expected, but it cannot be read: {error}. Analyse the image again.",
             subject=str(path),

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 
 from isletnet.analysis.summary.flat import flat_row
-from isletnet.exports.folder import StoredImage, read_table
+from isletnet.exports.folder import StoredImage, read_columns
 from isletnet.exports.records import to_plain
 from isletnet.exports.samples import Sample
 from isletnet.exports.text import printable
@@ -252,14 +252,15 @@ def _criterion_rows(summary: Summary) -> Iterator[list[Any]]:
 
 
 def _islet_columns(images: Sequence[tuple[str, StoredImage]]) -> list[_Column]:
-    names = list(read_table(images[0][1].folder).columns) if images else []
+    names = read_columns(images[0][1].folder)[0] if images else []
     return [_Column("image", _TEXT), *(_Column(name, 38.0 if name == "id" else 13.0) for name in names)]
 
 
 def _islet_rows(images: Sequence[tuple[str, StoredImage]]) -> Iterator[list[Any]]:
     written_n = 0
     for _, image in images:
-        for row in read_table(image.folder).itertuples(index=False, name=None):
+        _, columns = read_columns(image.folder)
+        for row in zip(*columns, strict=True):
             if written_n == LAST_ROW - 1:
                 yield ["More islets than a sheet can hold: the rest is in the tables of the images."]
                 return

@@ -1,6 +1,7 @@
 """What is kept of an image: pictures, table and record come back as they were."""
 
 import json
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -83,6 +84,33 @@ def test_a_damaged_or_absent_result_says_so(stored: StoredImage, tmp_path: Path)
         read_labelled(tmp_path)
     with pytest.raises(ExportError, match="table of islets"):
         read_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-20],
+        lambda text: text.replace("True", "maybe", 1),
+        lambda text: text.replace("5.0", "five", 1),
+        lambda text: text.replace(",", "\0", 1),
+    ],
+    ids=["empty", "cut short", "no truth", "no number", "no text"],
+)
+def test_a_damaged_table_says_so(damage: Callable[[str], str], stored: StoredImage, tmp_path: Path) -> None:
+    whole = (stored.folder / "islets.csv").read_text()
+    (tmp_path / "islets.csv").write_text(damaged := damage(whole))
+    assert damaged != whole
+    with pytest.raises(ExportError, match="table of islets"):
+        read_table(tmp_path)
+
+
+def test_numbers_of_the_table_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(5).lognormal(3, 2, 500)
+    (tmp_path / "islets.csv").write_bytes(csv_bytes(pd.DataFrame({"area_um2": numbers, "of_a_later_version": "x"})))
+    read = read_table(tmp_path)
+    assert list(read.columns) == ["area_um2"]
+    assert read["area_um2"].tolist() == numbers.tolist()
 
 
 def test_real_micrograph_with_expert_labels(real_data: Path, tmp_path: Path) -> None:
