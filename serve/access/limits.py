@@ -1,7 +1,8 @@
 """How much is taken on: calls, bytes, requests and disk. What is too much is refused early and in plain words.
 
-Each process that answers calls counts for itself and allows its share, because Ray Serve spreads the calls evenly
-over them. What waits and what the disk holds is seen by all. Nothing here ever deletes anything.
+Each process that answers calls counts for itself. Of the calls it allows its share, for Ray Serve spreads them evenly;
+large files are too few for that, so the bytes on their way are limited for each process alone. Nothing here ever
+deletes anything.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Limits:
     disk_usage
         Gives total, used and free bytes of a folder's disk.
     processes_n
-        How many processes answer calls: this one allows one part in so many of the calls and of the parallel bytes.
+        How many processes answer calls; this one allows its share of the calls.
     """
 
     def __init__(
@@ -95,7 +96,6 @@ class Limits:
     ) -> None:
         self._settings = settings
         self._calls_per_s = settings.max_calls_per_minute / 60 / processes_n
-        self._most_parallel_bytes = settings.max_parallel_uploads_mb * MEGABYTE // processes_n
         self._monotonic = monotonic
         self._disk_usage = disk_usage
         self._lock = threading.Lock()
@@ -177,7 +177,7 @@ class Limits:
         others_bytes = sum(one.reserved_bytes for one in self._uploads - {upload})
         wanted_bytes = others_bytes + upload.size_bytes + more_bytes
         # One alone is always taken, or a large file would never be.
-        if others_bytes and wanted_bytes > self._most_parallel_bytes:
+        if others_bytes and wanted_bytes > self._settings.max_parallel_uploads_mb * MEGABYTE:
             raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
 
     def check_queue(self, store: Store) -> None:

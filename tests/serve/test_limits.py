@@ -134,11 +134,6 @@ class TestUploads:
         with taken.upload(10 * MEGABYTE):
             pass
 
-    def test_many_processes_share_what_may_be_on_its_way(self):
-        taken = limits(max_parallel_uploads_mb=10, processes_n=2)
-        with taken.upload(4 * MEGABYTE), taken.upload(MEGABYTE), pytest.raises(BusyError), taken.upload(1):
-            pass
-
     def test_an_upload_that_broke_off_gives_its_place_back(self):
         taken = limits(max_parallel_uploads_mb=10)
         for announced in (9 * MEGABYTE, None):
