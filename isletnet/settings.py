@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         default=1_000, ge=1, description="Most requests that wait; more are told to come later."
     )
     max_parallel_uploads_mb: int = Field(
-        default=1_000, ge=1, description="Bytes on their way into the store at once; more are told to come later."
+        default=1_000, ge=1, description="Bytes on their way through one Ingress at once; more are told to come later."
     )
     max_calls_per_minute: int = Field(default=1_200, ge=1, description="Calls of one key or address in a minute.")
     images_days: float = Field(default=30.0, gt=0, description="Days that images are kept after their request ended.")
