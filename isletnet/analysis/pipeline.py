@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
     Loader = Callable[[str], Network]
 
+# A pixel of 8 um at a working scale of 2 um: an islet of 50 um is six such pixels wide.
+LARGEST_ENLARGEMENT = 4.0
+
 keep_loaded = lru_cache(maxsize=8)(load_network)
 
 
@@ -110,12 +113,12 @@ def _flipped(network: Network, axes: tuple[int, ...]) -> Callable[..., NDArray[n
 def _enlargement(micrograph: Micrograph, network: Network, um_per_px: float) -> float:
     """Sides at the network's working scale over the picture's own.
 
-    Coarse pixels are enlarged no further than to the largest picture that is decoded: a pixel size that cannot be
-    would otherwise take hours.
+    Coarse pixels are enlarged by `LARGEST_ENLARGEMENT` at most, and not beyond the largest picture that is decoded: a
+    pixel size that cannot be would otherwise take hours.
     """
     height, width = micrograph.shape_px
     largest = max(1.0, math.sqrt(decoding.MAX_PIXELS / (height * width)))
-    return min(um_per_px / network.working_um_per_px, largest)
+    return min(um_per_px / network.working_um_per_px, largest, LARGEST_ENLARGEMENT)
 
 
 def _look(

@@ -252,7 +252,10 @@ def test_a_decoded_picture_takes_the_callers_pixel_size_and_tells_of_the_files(t
     assert "calibration_conflict" not in {warning.code for warning in again.summary.warnings}
 
 
-def test_a_pixel_size_that_is_too_large_costs_no_more_than_the_largest_picture(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(("max_pixels", "side_px"), [(150_000_000, 400), (320 * 320, 320), (50 * 50, 112)])
+def test_a_pixel_size_that_is_too_large_costs_no_hours(
+    tmp_path: Path, monkeypatch, max_pixels: int, side_px: int
+) -> None:
     network = load_network(write_colour_network(tmp_path / "colour"))
     looked_at_px = 0
 
@@ -261,7 +264,7 @@ def test_a_pixel_size_that_is_too_large_costs_no_more_than_the_largest_picture(t
         looked_at_px += rgb.shape[0] * rgb.shape[1]
         return network.run(rgb, log_background)
 
-    monkeypatch.setattr("isletnet.analysis.decode.MAX_PIXELS", 400 * 400)
+    monkeypatch.setattr("isletnet.analysis.decode.MAX_PIXELS", max_pixels)
     pixels = np.full((100, 100, 3), (200, 195, 10), np.uint8)
     pixels[30:60, 30:60] = (180, 40, 10)
     result = analyse(
@@ -270,7 +273,8 @@ def test_a_pixel_size_that_is_too_large_costs_no_more_than_the_largest_picture(t
         load=lambda _: replace(network, run=run),
         parameters=AnalysisParameters(uncertainty="none"),
     )
-    assert looked_at_px == 400 * 400
+    # Sides are rounded up to whole cells of 16 px.
+    assert looked_at_px == side_px**2
     assert result.summary.islets_n == 1
     assert "calibration_implausible" in {warning.code for warning in result.summary.warnings}
 
