@@ -121,7 +121,7 @@ def compose(mail: Mail, settings: SmtpSettings) -> EmailMessage:
     message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
     reason = f"\nReason: {mail.reason}\n" if mail.reason else ""
-    link = settings.link.format(request_id=mail.request_id)
+    link = settings.link.replace("{request_id}", mail.request_id)
     message.set_content(f"{_SUBJECTS[mail.state].removeprefix('isletnet: ').capitalize()}.\n{reason}\n{link}\n")
     return message
 

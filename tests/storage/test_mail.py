@@ -2,6 +2,7 @@
 
 import email.policy
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from email.parser import BytesParser
 from unittest.mock import patch
@@ -272,6 +273,14 @@ def test_a_server_without_tls_gets_nothing_where_tls_is_wanted(
     )
     assert Postman(store, with_tls, monotonic=clock.monotonic).deliver(now=clock.now) == 0
     assert mailbox.messages == []
+
+
+def test_a_link_may_hold_other_braces(store: MemoryStore, clock: Clock):
+    request = ended(store, clock, mail_to=TO)
+    linked = replace(settings(1), link="https://islets.clinic.example/{lab}?r={request_id}#{}")
+    with patch.object(mail, "send") as send:
+        assert Postman(store, linked, monotonic=clock.monotonic).deliver(now=clock.now) == 1
+    assert f"https://islets.clinic.example/{{lab}}?r={request.request_id}#{{}}" in send.call_args.args[0].get_content()
 
 
 def test_a_password_is_not_shown():
