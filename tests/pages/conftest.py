@@ -17,7 +17,7 @@ from service_in_process import Service, service
 
 from isletnet.client import Client
 from tests.client.live import Server
-from tests.deploy.one_host import free_ports, wait_for
+from tests.deploy.one_host import HOST, free_ports, wait_for
 from tests.serve.requests_at_work import picture
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,9 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium. It ends with each file of tests: its event loop is in the way of others."""
     with sync_playwright() as playwright:
         path = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules=MAP {HOST} 127.0.0.1"],
+        )
         yield browser
         browser.close()
