@@ -15,7 +15,7 @@ from isletnet.storage.consent import consent_of, record_consent
 from isletnet.storage.layout import ImageOutcome, Request, file_key
 from isletnet.storage.leases import Lease
 from isletnet.storage.store import Store
-from serve.work.images import Rules, image_of, put_file
+from serve.work.images import Rules, chunks_of, image_of, put_file
 from serve.work.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
 from serve.work.tasks import ClosingDone, ClosingTask, Tell
 from serve.work.training import copy_for_training
@@ -51,7 +51,7 @@ def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, 
             }
             images.append(fetch_image(store, keys, number, folder / str(number), parameters, rules))
         tell("writing", 1.0)
-        files = tuple(put_file(store, lease, path.name, path) for path in write_results(images, failed, out))
+        files = tuple(put_file(store, lease, path.name, chunks_of(path)) for path in write_results(images, failed, out))
     for number in done:
         if of_image(parameters, number).get("consent"):
             tell("copying for training", 1.0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,20 +91,19 @@ def image_of(request: Request, number: int) -> ImageRecord:
     return next(image for image in request.images if image.number == number)
 
 
-def put_file(store: Store, lease: Lease, path: str, source: Path) -> FileRecord:
+def put_file(store: Store, lease: Lease, path: str, chunks: Iterable[bytes]) -> FileRecord:
     """Store a file of an attempt; what an earlier try of the same attempt has stored stays, whole as it is."""
     with suppress(AlreadyStoredError):
-        return write_file(store, lease, path, chunks_of(source))
+        return write_file(store, lease, path, chunks)
     key = file_key(lease.request.request_id, lease.attempt, path)
     return FileRecord(path=path, sha256=sha256_of(store, key), size_bytes=store.size(key))
 
 
 def _write(store: Store, lease: Lease, number: int, result: Analysis) -> tuple[FileRecord, ...]:
-    from isletnet.exports.results import write_whole_image
+    from isletnet.exports.results import whole_image_files
 
-    with tempfile.TemporaryDirectory(prefix="isletnet-image-") as folder:
-        paths = write_whole_image(result, Path(folder))
-        return tuple(put_file(store, lease, f"images/{number}/{path.name}", path) for path in paths)
+    files = whole_image_files(result)
+    return tuple(put_file(store, lease, f"images/{number}/{name}", [content]) for name, content in files.items())
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
