@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import csv
+from collections.abc import Iterable, Iterator, Sequence, Set
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from isletnet.errors import ExportError
 from isletnet.schemas import IEQ_UM3
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from isletnet.synthetic.scene import Scene
 
 Program = Literal["imagej", "qupath", "coco"]
@@ -74,7 +78,8 @@ def write_scenes(scenes: Iterable[Scene], out: Path) -> Iterator[Path]:
         Taken one by one, so that a generator keeps memory flat.
     out
         Gets ``images/``, ``labels/`` (0 background, 1 islet, 2 exocrine) and ``islets/`` (numbers) with calibrated
-        TIFFs of the same names, ``calibration.csv``, and ``truth.csv`` with one row per islet.
+        TIFFs of the same names, ``calibration.csv``, and ``truth.csv`` with one row per islet. Micrographs of other
+        seeds that it holds already keep their rows.
 
     Yields
     ------
@@ -84,10 +89,8 @@ def write_scenes(scenes: Iterable[Scene], out: Path) -> Iterator[Path]:
     Raises
     ------
     ExportError
-        A file cannot be written.
+        A file cannot be written, or a table that is there already is not one of these.
     """
-    import pandas as pd
-
     from isletnet.exports.folder import csv_bytes, write_atomically
     from isletnet.exports.labels import classes_tiff, islets_tiff
 
@@ -111,9 +114,32 @@ def write_scenes(scenes: Iterable[Scene], out: Path) -> Iterator[Path]:
             for islet in scene.truth
         ]
         yield write_atomically(out / "images" / f"{name}.tif", _micrograph_tiff(scene))
-    columns = ["name", "number", "shape", "stain_strength", "visible_area_px", "volume_um3", "ieq"]
-    yield write_atomically(out / "calibration.csv", csv_bytes(pd.DataFrame(calibration)))
-    yield write_atomically(out / "truth.csv", csv_bytes(pd.DataFrame(truth, columns=columns)))
+    true_columns = ["name", "number", "shape", "stain_strength", "visible_area_px", "volume_um3", "ieq"]
+    drawn = {str(row["name"]) for row in calibration}
+    for path, rows, columns in (
+        (out / "calibration.csv", calibration, ["name", "um_per_px"]),
+        (out / "truth.csv", truth, true_columns),
+    ):
+        yield write_atomically(path, csv_bytes(_with_earlier(path, rows, columns, drawn=drawn)))
+
+
+def _with_earlier(
+    path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str], *, drawn: Set[str]
+) -> pd.DataFrame:
+    """Put rows together with those of micrographs that a table holds already and that were not drawn again."""
+    import pandas as pd
+
+    earlier: list[dict[str, Any]] = []
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            if table.fieldnames != list(columns):
+                raise ExportError(
+                    "expected a table that `isletnet synth` wrote; give another folder", subject=str(path)
+                )
+            earlier = [row for row in table if row["name"] not in drawn]
+    ordered = sorted([*earlier, *rows], key=lambda row: (row["name"], int(row.get("number", 0))))
+    return pd.DataFrame(ordered, columns=columns)
 
 
 def _micrograph_tiff(scene: Scene) -> bytes:

@@ -38,10 +38,10 @@ def _service() -> Iterator[None]:
         raise typer.Exit(EXIT_FAILED) from error
 
 
-def _open_store() -> Store:
+def _open_store(*, must_exist: bool = True) -> Store:
     from isletnet.storage.store import open_store
 
-    return open_store(read_settings().store)
+    return open_store(read_settings().store, must_exist=must_exist)
 
 
 @app.command()
@@ -85,7 +85,7 @@ def add_key(
         from serve.access.keys import add_key
 
         names = [scope.strip() for scope in scopes.split(",")]
-        key, status = add_key(_open_store(), name, names, actor=ACTOR, now=datetime.now(UTC))
+        key, status = add_key(_open_store(must_exist=False), name, names, actor=ACTOR, now=datetime.now(UTC))
         typer.echo(key)
         typer.echo(
             f"This is the key {status.key_id} of {status.name}; it is not shown again. Send it as "
@@ -117,6 +117,8 @@ def list_keys(
             ]
             typer.echo(json.dumps(told, indent=1))
             return
+        if not found:
+            typer.echo("There are no keys yet.", err=True)
         for key in found:
             ended = f"  revoked {key.revoked_utc:%Y-%m-%d}" if key.revoked_utc else ""
             typer.echo(f"{key.key_id}  {key.created_utc:%Y-%m-%d}  {key.name:20}  {','.join(key.scopes)}{ended}")

@@ -73,6 +73,20 @@ def test_synthetic_micrographs_have_their_truth_and_are_the_same_again(tmp_path:
         assert all(float(row["ieq"]) == pytest.approx(float(row["volume_um3"]) / 1_767_145.867644) for row in own)
 
 
+def test_more_synthetic_micrographs_join_those_of_a_folder(tmp_path: Path):
+    size = ("--width-px", 240, "--height-px", 200, "--um-per-px", 4)
+    draw = ("synth", "--out", tmp_path / "both", *size, "--light", "yellow")
+    for seeds in (("--seed", 8), ("--seed", 7), ("--seed", 8)):
+        assert isletnet(*draw, *seeds).exit_code == 0
+    isletnet("synth", "--out", tmp_path / "once", *size, "--light", "yellow", "--seed", 7, "--count", 2)
+    for table in ("calibration.csv", "truth.csv"):
+        assert (tmp_path / "both" / table).read_bytes() == (tmp_path / "once" / table).read_bytes()
+    (tmp_path / "both" / "truth.csv").write_text("something,else\n1,2\n")
+    refused = isletnet(*draw)
+    assert refused.exit_code == 1
+    assert "expected a table that `isletnet synth` wrote" in refused.stderr
+
+
 def test_an_export_of_no_result_is_said(tmp_path: Path):
     result = isletnet("export", "imagej", tmp_path)
     assert result.exit_code == 2

@@ -49,6 +49,14 @@ def test_what_cannot_be_is_one_sentence(store: LocalStore):
     assert list(store.list_keys()) == []
 
 
+def test_a_store_without_keys_says_so_and_none_is_made(store: LocalStore, tmp_path: Path, monkeypatch):
+    listed = isletnet("keys", "list")
+    assert (listed.exit_code, listed.stdout, listed.stderr) == (0, "", "There are no keys yet.\n")
+    monkeypatch.setenv("ISLETNET_STORE", str(tmp_path / "nowhere"))
+    assert isletnet("keys", "list").exit_code == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_up_refuses_to_listen_beyond_this_machine_without_keys(store: LocalStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ISLETNET_HOST", "0.0.0.0")
     result = isletnet("up")
