@@ -34,7 +34,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     # Nobody hears it; it keeps those who go away from being counted as faults of the service.
     "broken_off": CLIENT_LEFT,
 }
-# Codes of answers whose own words are not for callers.
+# In place of words that are not for callers.
 _PLAIN = "the service has a fault; its operator finds more under this request id"
 _OF_ADDRESS = {
     400: ("bad_request", "the body cannot be read; send what the documentation says"),

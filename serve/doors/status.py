@@ -9,7 +9,7 @@ from isletnet.errors import GoneError, NotStoredError
 from isletnet.storage.consent import is_held
 from isletnet.storage.deletion import is_deleted
 from isletnet.storage.jobs import attempts_of, progress_of
-from isletnet.storage.layout import TRAINING, Draft, ImageOutcome, ImageRecord, Outcome, Request
+from isletnet.storage.layout import TRAINING, Draft, ImageOutcome, ImageRecord, Outcome, Request, request_key
 from isletnet.storage.records import images_of, load_draft, load_outcome, load_request
 from isletnet.storage.store import Store
 from isletnet.storage.versions import versions_of
@@ -45,12 +45,13 @@ def brief_of(store: Store, request: Request) -> RequestStatus:
 def has_ended(store: Store, request_id: str) -> bool:
     """Whether somebody who waits for a request has waited enough; one that is not there has ended, too."""
     try:
-        return load_request(store, request_id) is not None and load_outcome(store, request_id) is not None
+        load_request(store, request_id)
     except GoneError:
         return True
     except NotStoredError:
         # A draft can still be submitted.
-        return not _has_draft(store, request_id)
+        return not store.exists(request_key(request_id, "draft.json"))
+    return load_outcome(store, request_id) is not None
 
 
 def links_of(request_id: str, state: State) -> dict[str, str]:
@@ -58,12 +59,10 @@ def links_of(request_id: str, state: State) -> dict[str, str]:
     here = f"/api/requests/{request_id}"
     if state == "draft":
         return {"self": here, "images": f"{here}/images/{{number}}", "submit": f"{here}/submit"}
+    if state not in ENDED:
+        return {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
     if state != "done":
-        return (
-            {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
-            if state not in ENDED
-            else {"self": here}
-        )
+        return {"self": here}
     names = ("results", "report.pdf", "results.xlsx", "islets.csv", "summary.csv", "archive.zip")
     return {"self": here, **{name: f"{here}/{name}" for name in names}}
 
@@ -149,11 +148,3 @@ def _held(store: Store, request_id: str) -> frozenset[int]:
     """Tell which images are given for training; most requests need one look for that."""
     numbers = {int(key.split("/")[2]) for key in store.list_keys(f"{TRAINING}/{request_id}")}
     return frozenset(number for number in numbers if is_held(store, request_id, number))
-
-
-def _has_draft(store: Store, request_id: str) -> bool:
-    try:
-        load_draft(store, request_id)
-    except NotStoredError:
-        return False
-    return True

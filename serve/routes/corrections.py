@@ -11,6 +11,7 @@ from isletnet.analysis.formats.label_files import read_labels
 from isletnet.errors import NotStoredError
 from isletnet.storage.consent import record_consent
 from isletnet.storage.corrections import add_correction
+from isletnet.storage.records import MOST_IMAGES
 from isletnet.storage.versions import Correction
 from serve.access.limits import MEGABYTE
 from serve.doors import files
@@ -84,7 +85,7 @@ async def correct(
 def consent(request_id: str, number: int, order: ConsentOrder, who: Who, deps: TheDeps) -> ConsentAnswer:
     """Give an image for training, which keeps it from being deleted by age, or withdraw that."""
     requests.own(deps, who, request_id)
-    if not 0 <= number < 1000:
+    if not 0 <= number < MOST_IMAGES:
         raise NotStoredError(f"there is no image {number}")
     decided = record_consent(
         deps.store,
