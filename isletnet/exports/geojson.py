@@ -42,10 +42,11 @@ def qupath_geojson(
     """
     outlines = outlines or trace(labelled)
     features = []
-    for row in table.to_dict("records"):
-        parts = outlines.islets[row["number"] - 1]
-        kind = _ISLET if row["is_islet"] else _SMALL
-        features.append(_feature(str(row["id"]), f"{kind['name']} {row['number']}", kind, parts, _measurements(row)))
+    rows = zip(table["id"].tolist(), table["number"].tolist(), table["is_islet"].tolist(), strict=True)
+    for (identity, number, is_islet), measurements in zip(rows, _measurements(table), strict=True):
+        kind = _ISLET if is_islet else _SMALL
+        parts = outlines.islets[number - 1]
+        features.append(_feature(str(identity), f"{kind['name']} {number}", kind, parts, measurements))
     for number, part in enumerate(outlines.exocrine, start=1):
         shape = hashlib.sha256(part.exterior.astype("<i4").tobytes()).hexdigest()
         identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{image_sha256}/exocrine/{shape}"))
@@ -73,10 +74,14 @@ def _closed(ring: Ring) -> list[list[int]]:
     return [*corners, corners[0]]
 
 
-def _measurements(row: dict[Any, Any]) -> dict[str, float]:
-    numbers = {str(name): value for name, value in row.items() if isinstance(value, bool | int | float)}
-    return {
-        name: float(value) if isinstance(value, bool) else value
-        for name, value in numbers.items()
-        if name != "number" and math.isfinite(value)
+def _measurements(table: pd.DataFrame) -> list[dict[str, float]]:
+    """Give the finite numbers of each row by name; truth is 1 or 0."""
+    columns = {
+        name: (column.astype(float) if column.dtype == bool else column).tolist()
+        for name, column in table.items()
+        if name != "number" and pd.api.types.is_numeric_dtype(column.dtype)
     }
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if math.isfinite(value)}
+        for row in zip(*columns.values(), strict=True)
+    ]

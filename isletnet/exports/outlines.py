@@ -167,21 +167,23 @@ def _trace_rings(region: NDArray[np.bool_]) -> list[Ring]:
     along_y = _mates(np.lexsort((down, y, x)))
     tissue_below = lower_right[y, x] == 1
 
-    points = list(zip(x.tolist(), y.tolist(), strict=True))
-    visited = [False] * len(points)
+    corners = np.column_stack([x, y]).astype(np.int32)
+    visited = [False] * len(corners)
     rings: list[Ring] = []
     for start in np.lexsort((~right, ~down, x, y)).tolist():
         if visited[start]:
             continue
         # The first corner in raster order opens to the right and down; tissue must lie on the right hand.
-        steps = (along_x, along_y) if tissue_below[start] else (along_y, along_x)
-        ring = []
+        first, second = (along_x, along_y) if tissue_below[start] else (along_y, along_x)
+        way: list[int] = []
         here = start
         while not visited[here]:
-            visited[here] = True
-            ring.append(points[here])
-            here = steps[len(ring) % 2 - 1][here]
-        rings.extend(_split_at_repeats(ring) if len(y_cross) else [np.array(ring, dtype=np.int32)])
+            there = first[here]
+            visited[here] = visited[there] = True
+            way += (here, there)
+            here = second[there]
+        ring = corners[way]
+        rings.extend(_split_at_repeats(ring) if len(y_cross) else [ring])
     return rings
 
 
@@ -192,12 +194,13 @@ def _mates(order: NDArray[np.intp]) -> list[int]:
     return result
 
 
-def _split_at_repeats(ring: list[tuple[int, int]]) -> list[Ring]:
+def _split_at_repeats(ring: Ring) -> list[Ring]:
     """Cut a ring that touches itself at a corner into rings that do not."""
     rings: list[Ring] = []
     path: list[tuple[int, int]] = []
     place: dict[tuple[int, int], int] = {}
-    for point in ring:
+    for x, y in ring.tolist():
+        point = x, y
         if point in place:
             first = place[point]
             rings.append(np.array(path[first:], dtype=np.int32))

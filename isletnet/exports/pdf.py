@@ -17,8 +17,10 @@ from isletnet.exports.records import to_json
 from isletnet.exports.report import report_data
 from isletnet.exports.samples import Sample
 
-# A lone picture fills the page's width; one of many is printed at half of it.
-_LONE_SIDE_PX, _SIDE_PX = 1600, 1000
+# A lone picture fills the page's width; one of many is printed at half of it. From two thirds of this to half as much
+# again is sent to print: a whole number of pixels is averaged into one, which is several times as fast as any other
+# scale.
+_LONE_SIDE_PX, _SIDE_PX = 1800, 900
 _JPEG_QUALITY = 85
 
 
@@ -74,7 +76,7 @@ def _jpeg(image: StoredImage, side_px: int) -> bytes:
         picture = Image.fromarray(png_pixels(path.read_bytes()))
     except Exception as error:  # a damaged PNG raises errors of many kinds
         raise ExportError("The image's overlay was expected, but it cannot be read.", subject=str(path)) from error
-    picture.thumbnail((side_px, side_px), Image.Resampling.BOX, reducing_gap=2.0)
+    factor = max(1, round(max(picture.size) / side_px))
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    picture.reduce(factor).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
