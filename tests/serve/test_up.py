@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from isletnet.errors import ConflictError, ParameterError, StorageError
+from isletnet.errors import ConflictError, ParameterError, StorageError, StoreUnsuitableError
 from isletnet.settings import Settings
 from serve import up
 from serve.platform import deploy, run_folder
 from serve.platform.deploy import read_config
+from tests.storage.store_contract import MemoryStore
 
 
 def test_a_taken_port_is_refused_and_its_holder_named():
@@ -41,6 +42,16 @@ def test_beyond_this_machine_needs_keys(tmp_path: Path):
     settings = Settings(store=str(tmp_path / "store"), host="0.0.0.0")
     with pytest.raises(ParameterError, match="isletnet keys add"):
         up.run(settings, say=lambda line: None)
+
+
+def test_a_store_that_overwrites_is_refused_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Overwriting(MemoryStore):
+        def create(self, key: str, content: bytes) -> None:
+            self._objects[key] = content
+
+    monkeypatch.setattr(up, "open_store", lambda location: Overwriting())
+    with pytest.raises(StoreUnsuitableError, match="If-None-Match"):
+        up.run(Settings(store=str(tmp_path / "store")), say=lambda line: None)
 
 
 def test_no_way_of_deploying_goes_around_that(
