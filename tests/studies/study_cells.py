@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from isletnet.studies.declaration import checked, find_study
 
 MOST_CELLS_N = 15
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def run_cells(name: str, values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -33,3 +36,10 @@ def made(folder: Path) -> dict[str, set[str]]:
     """Name the products by their kind, without the suffixes of their formats."""
     rooms = {room: {path.name.split(".")[0] for path in (folder / room).glob("*")} for room in ("figures", "tables")}
     return {**rooms, "files": {path.name for path in (folder / "files").glob("*")}}
+
+
+def assert_golden(folder: Path, study: str, *tables: str) -> None:
+    """Hold the tables of a run against those that are kept; numbers may differ as machines do."""
+    for name in tables:
+        found, kept = (pd.read_csv(home / f"{name}.csv") for home in (folder / "tables", GOLDEN / study))
+        pd.testing.assert_frame_equal(found, kept, rtol=1e-6, atol=1e-9, obj=f"{study}/{name}")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
-from study_cells import run_cells
+from study_cells import assert_golden, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.exports.folder import read_labelled
@@ -50,6 +50,10 @@ def test_the_tables_are_those_of_the_results_under_codes(run_folder: Path, resul
         assert np.array_equal(tifffile.imread(files / "islets" / f"{code}.tif"), labelled.islets)
     from_csv = pd.read_csv(files / "islets.csv")
     pd.testing.assert_frame_equal(from_csv, islets, check_dtype=False)
+
+
+def test_tables_are_the_golden_ones(run_folder: Path) -> None:
+    assert_golden(run_folder, "dataset", "codebook", "content")
 
 
 def test_nothing_that_is_handed_on_leads_back(run_folder: Path, results: Path) -> None:

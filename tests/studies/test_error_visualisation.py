@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from study_cells import made, run_cells
+from study_cells import assert_golden, made, run_cells
 
 from isletnet.errors import InputError, ParameterError
 from isletnet.studies.error_cases import conditions, error_tables, outline_map, worst_cases
@@ -38,6 +38,10 @@ def test_everything_is_made(folder: Path) -> None:
         "tables": {"fates_by_size", "fates_by_condition", "cases", "outlines", "certainty", "totals"},
         "files": set(),
     }
+
+
+def test_tables_are_the_golden_ones(folder: Path) -> None:
+    assert_golden(folder, "error_visualisation", "fates_by_size", "fates_by_condition", "outlines", "totals")
 
 
 def test_counts_add_up(folder: Path, results: Path, drawn: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from study_cells import made, run_cells
+from study_cells import assert_golden, made, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import Calibration
@@ -47,6 +47,10 @@ def test_everything_is_made(folder: Path) -> None:
     (page,) = products["files"] - of_stack
     assert re.fullmatch(r"001_synthetic-\d+\.html", page)
     assert pd.read_csv(folder / "tables" / "pages.csv")["page"].tolist() == [page]
+
+
+def test_tables_are_the_golden_ones(folder: Path) -> None:
+    assert_golden(folder, "islets_3d", "solids", "estimates")
 
 
 def test_pages_stand_alone(folder: Path) -> None:

@@ -15,8 +15,6 @@ from isletnet.studies import keep
 from isletnet.studies.declaration import checked, find_study
 from isletnet.studies.runner import run_study
 
-pytestmark = pytest.mark.browser
-
 FORM = (
     """
 from isletnet.ui.study_form import study_form
@@ -52,6 +50,7 @@ def compare(notebook: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -82,6 +81,7 @@ def test_a_kept_run_gives_the_same_again_in_every_cell(
     assert compare(kept).returncode == 1
 
 
+@pytest.mark.browser
 def test_a_form_runs_a_study_from_a_notebook(tmp_path: Path) -> None:
     cells = [nbformat.v4.new_code_cell(cell.replace("{out!r}", repr(str(tmp_path / "runs")))) for cell in FORM]
     notebook = nbformat.v4.new_notebook(cells=cells)

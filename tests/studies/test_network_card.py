@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from colour_network import write_colour_network
 from PIL import Image
-from study_cells import run_cells
+from study_cells import assert_golden, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, ISLET
@@ -103,6 +103,7 @@ def test_the_study_runs(colour: str, tmp_path: Path) -> None:
     pictures = pd.read_csv(folder / "tables" / "pictures.csv")
     assert pictures["picture"].tolist() == ["synthetic-900000", "synthetic-900001", "drawn"]
     assert not pictures["seen_in_training"].any()
+    assert_golden(folder, "network_card", "pictures", "classes", "objects")
     card = pd.read_csv(folder / "tables" / "card.csv").set_index("entry")["value"]
     assert card["working_um_per_px"] == "4.0"
     assert not any(entry.startswith("files") for entry in card.index)

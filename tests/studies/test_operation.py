@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from study_cells import run_cells
+from study_cells import assert_golden, run_cells
 
 from isletnet.client import Client
 from isletnet.client.errors import AccessError
@@ -77,6 +77,7 @@ def test_the_study_runs_from_a_file_and_a_folder(
     assert months["requests_n"].to_dict() == {"2026-03": 6, "2026-04": 9}
     assert months["failed_share"].to_dict() == {"2026-03": 0.0, "2026-04": pytest.approx(1 / 9)}
     assert months["working_s_p50"].to_dict() == {"2026-03": 11.0, "2026-04": 11.0}
+    assert_golden(folder, "operation", "months", "followed", "trends")
     people = (folder / "tables" / "people.csv").read_text()
     assert "person 1" in people
     assert "Jana" not in people

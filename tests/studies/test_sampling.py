@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from study_cells import made, run_cells
+from study_cells import assert_golden, made, run_cells
 
 from isletnet.studies.sources import read_results
 
@@ -28,6 +28,10 @@ def test_everything_is_made(published: Path) -> None:
         "tables": {"islets_needed", "replicates", "coverage"},
         "files": set(),
     }
+
+
+def test_tables_are_the_golden_ones(published: Path) -> None:
+    assert_golden(published, "sampling", "islets_needed", "replicates", "coverage")
 
 
 def test_islets_needed_by_closed_form(published: Path) -> None:
