@@ -96,7 +96,7 @@ def test_no_file_is_longer_than_a_reader_can_bear():
     assert {name: n for name, n in lengths.items() if n > LONGEST_FILE_LINES} == {}
 
 
-def test_the_wheel_ships_networks_and_templates_and_no_tests(tmp_path: Path):
+def test_the_wheel_ships_all_of_the_library_and_no_tests(tmp_path: Path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
@@ -104,5 +104,7 @@ def test_the_wheel_ships_networks_and_templates_and_no_tests(tmp_path: Path):
     shipped = set(zipfile.ZipFile(wheel).namelist())
     assert "isletnet/py.typed" in shipped
     assert not [name for name in shipped if name.startswith(("tests/", "tools/"))]
-    data = [p for p in (ROOT / "isletnet").rglob("*") if p.suffix in {".typ", ".json"} or "weights" in p.name]
-    assert {str(path.relative_to(ROOT)) for path in data} <= shipped
+    ours = [path for path in (ROOT / "isletnet").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {str(path.relative_to(ROOT)) for path in ours} <= shipped
+    studies = [path.name for path in (ROOT / "studies").glob("*.*")]
+    assert {f"isletnet/studies/notebooks/{name}" for name in studies} <= shipped
