@@ -52,7 +52,7 @@ class Outlines:
 def signed_area_px(ring: Ring) -> int:
     """Shoelace area of a ring of pixel corners in px; negative for a hole. Always a whole number."""
     x, y = ring[:, 0].astype(np.int64), ring[:, 1].astype(np.int64)
-    return int(x @ np.roll(y, -1) - y @ np.roll(x, -1)) // 2
+    return int(x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]) // 2
 
 
 def trace(labelled: LabelledIslets) -> Outlines:
@@ -145,7 +145,8 @@ def _trace_region(region: NDArray[np.bool_], offset_px: tuple[int, int]) -> Outl
 
 def _trace_rings(region: NDArray[np.bool_]) -> list[Ring]:
     """Trace all rings of a mask with the tissue on the right of the way (seen with y down)."""
-    padded = np.pad(region, 1).astype(np.int8)
+    padded = np.zeros((region.shape[0] + 2, region.shape[1] + 2), dtype=np.int8)
+    padded[1:-1, 1:-1] = region
     upper_left, upper_right = padded[:-1, :-1], padded[:-1, 1:]
     lower_left, lower_right = padded[1:, :-1], padded[1:, 1:]
     is_odd = (upper_left ^ upper_right ^ lower_left ^ lower_right) == 1
