@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isletnet.settings import Settings
 
 LOOKS_N = 2
+STUCK = "queue_stuck"
 _SMTP_ANSWER_S = 10.0
 _LOG = logging.getLogger("isletnet.serve.alerts")
 
@@ -54,7 +55,8 @@ def judge(before: Health, seen: Mapping[str, str | None]) -> Health:
         if code == before.broken.get(part):
             continue
         doubts[part] = before.doubts.get(part, 0) + 1
-        if doubts[part] < LOOKS_N:
+        # It takes two looks to see that a queue is stuck.
+        if doubts[part] < LOOKS_N and code != STUCK:
             continue
         del doubts[part]
         if code is None:
@@ -144,7 +146,7 @@ class Queue:
             found.update(self._store.list_keys(request_key(entry.rpartition("/")[2].partition("-")[2], "attempts")))
         is_stuck = bool(found) and found == self._before
         self._before = frozenset(found)
-        return "queue_stuck" if is_stuck else None
+        return STUCK if is_stuck else None
 
 
 def alert_mail(

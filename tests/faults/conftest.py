@@ -1,6 +1,7 @@
 """Platforms that are really started; sizes of the short and the long form; the table at the end."""
 
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.faults.table import Table
 
 IS_LONG = os.environ.get("FAULTS_LONG", "") not in {"", "0"}
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
+DISK_MB = 64
 _ROWS = pytest.StashKey[Table]()
 
 
@@ -99,6 +101,17 @@ def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platforms]:
     platforms = Platforms(tmp_path_factory.mktemp("platforms"))
     yield platforms
     platforms.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is a disk of `DISK_MB`."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=False)
+    assert made.returncode == 0, "this test makes a small disk (tmpfs), which takes the right to mount"
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -1,33 +1,19 @@
 """A full disk: new images are refused in plain words, nothing is there in part, and with space all goes on."""
 
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.faults.calls import PARAMETERS, Sender, picture
-from tests.faults.conftest import Platforms
+from tests.faults.conftest import DISK_MB, Platforms
 from tests.faults.live_platform import wait_for
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow
 
-DISK_MB, PIECE_MB = 64, 8
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=False, capture_output=True
-    )
-    assert mounted.returncode == 0, "this test makes a small disk (tmpfs), which takes the right to mount"
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+PIECE_MB = 8
 
 
 # The guard refuses before the disk is full; without its margin, the disk itself does.

@@ -54,6 +54,10 @@ def test_what_gets_worse_counts_anew():
     assert follow(["low", "low", "full", "full"]) == [None, "low", "low", "full"]
 
 
+def test_a_stuck_queue_was_looked_at_twice_already():
+    assert follow(["queue_stuck", None, None]) == ["queue_stuck", "queue_stuck", None]
+
+
 def test_each_change_is_told_once():
     state: dict[str, str | None] = {"network": None, "disk": None}
     people = People()
