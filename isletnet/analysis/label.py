@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from isletnet.analysis.shapes.distance import dilated
+from isletnet.analysis.shapes.shape import framed
 from isletnet.analysis.shapes.touching import lobes
 from isletnet.errors import ParameterError
 from isletnet.schemas import BACKGROUND, EXOCRINE, ISLET, LabelledIslets
@@ -109,9 +110,9 @@ def _drop_islet_specks(classes: NDArray[np.uint8], smallest_px: float) -> NDArra
     ids = parts.ravel()[specks]
     rows, columns = np.divmod(specks, classes.shape[1])
     surroundings = np.zeros((len(is_speck), 3))
-    framed = np.pad(classes, 1)
+    wider = np.pad(classes, 1)
     for dy, dx in ((0, 1), (2, 1), (1, 0), (1, 2)):
-        np.add.at(surroundings, (ids, framed[rows + dy, columns + dx]), 1)
+        np.add.at(surroundings, (ids, wider[rows + dy, columns + dx]), 1)
     is_embedded = surroundings[:, EXOCRINE] > surroundings[:, BACKGROUND]
     classes[rows, columns] = np.where(is_embedded[ids], EXOCRINE, BACKGROUND)
     parts[rows, columns] = 0
@@ -121,7 +122,7 @@ def _drop_islet_specks(classes: NDArray[np.uint8], smallest_px: float) -> NDArra
 def _fill_holes(classes: NDArray[np.uint8], islets: NDArray[np.int32], boxes: list[tuple[int, Box]]) -> None:
     """Give small holes, and whatever lies in them, to the islet around them, in place."""
     for number, box in boxes:
-        inside = np.pad(islets[box] == number, 1)
+        inside = framed(islets[box] == number)
         # What is not the islet falls into the outside, which holds the corner of the margin, and the holes.
         parts, n = ndimage.label(~inside, structure=np.ones((3, 3)))
         if n < 2:

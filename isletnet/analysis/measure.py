@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from isletnet.analysis import volume
 from isletnet.analysis.shapes.distance import dilated, half_heights
-from isletnet.analysis.shapes.shape import crofton_perimeter, hulls, moments, row_blocks
+from isletnet.analysis.shapes.shape import crofton_perimeter, framed, hulls, moments, row_blocks
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, IEQ_METHODS, VOLUME_METHODS, LabelledIslets, Segmentation
 
@@ -175,13 +175,11 @@ def _place(mask: NDArray[np.bool_], box: Box, number: int, labelled: LabelledIsl
 
 def _outline(mask: NDArray[np.bool_], box: Box, um_per_px: float) -> Values:
     ellipse = moments(mask)
-    framed = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), bool)
-    framed[1:-1, 1:-1] = mask
     return {
         "centroid_x_px": box[1].start + ellipse.centroid_x_px,
         "centroid_y_px": box[0].start + ellipse.centroid_y_px,
         "area_px": np.count_nonzero(mask),
-        "perimeter_px": crofton_perimeter(framed),
+        "perimeter_px": crofton_perimeter(mask),
         "major_axis_px": ellipse.major_axis_px,
         "minor_axis_px": ellipse.minor_axis_px,
         "orientation_deg": ellipse.orientation_deg,
@@ -220,8 +218,8 @@ def _neighbours(mask: NDArray[np.bool_], box: Box, labelled: LabelledIslets, um_
     is_exocrine = labelled.classes[wide] == EXOCRINE
     contact = 0.0
     if is_exocrine.any():
-        framed = np.pad(own, 1)
-        inside = framed[2:, 1:-1] & framed[:-2, 1:-1] & framed[1:-1, 2:] & framed[1:-1, :-2]
+        wider = framed(own)
+        inside = wider[2:, 1:-1] & wider[:-2, 1:-1] & wider[1:-1, 2:] & wider[1:-1, :-2]
         contour = own & ~inside
         contact = np.count_nonzero(contour & dilated(is_exocrine, reach_px)) / np.count_nonzero(contour)
     return {

@@ -121,6 +121,14 @@ def test_uneven_light_is_measured_and_islets_do_not_disturb_it() -> None:
     assert "uneven_light" not in codes((field() * np.sqrt(shade)).astype(np.uint8))
 
 
+@pytest.mark.parametrize("shape", [(16, 6000), (6000, 16)])
+def test_light_is_fitted_on_a_picture_of_a_single_thumbnail_row_too(shape: tuple[int, int]) -> None:
+    ratio = np.linspace(1, 0.5, max(shape)).reshape([side if side == max(shape) else 1 for side in shape])
+    small, _ = features.thumbnail((np.full((*shape, 3), 200) * ratio[..., None]).astype(np.uint8))
+    surface = features.background_surface(features.log_colours(small))
+    assert math.exp(surface.max() - surface.min()) == pytest.approx((200 + 8) / (100 + 8), rel=0.05)
+
+
 def test_an_empty_field_has_low_contrast() -> None:
     small, _ = features.thumbnail(field(islet=YELLOW), longest_px=kind.KIND_PX)
     colours = features.log_colours(small)

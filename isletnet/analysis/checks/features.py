@@ -99,13 +99,16 @@ def background_surface(colours: LogColours) -> NDArray[np.float32]:
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     few = np.s_[:: max(1, height // 38), :: max(1, width // 50)]
     few_rows, few_columns = (side[few].ravel() for side in np.broadcast_arrays(rows, columns))
-    points = _quadratic(few_rows, few_columns)
+    points = _quadratic(few_rows, few_columns).astype(np.float64)
     light = colours.light[few].ravel()
     kept = np.abs(colours.red[few].ravel() - colours.background_red) < 0.3
     if kept.sum() < 50:
         kept = np.ones_like(kept)
     for _ in range(5):
-        weights = np.linalg.lstsq(points[kept], light[kept], rcond=None)[0]
+        # Normal equations, as a decomposition of all points would take every core. The ridge is for pictures so narrow
+        # that their thumbnail has a single row.
+        gram = points[kept].T @ points[kept] + 1e-6 * np.eye(6)
+        weights = np.linalg.solve(gram, points[kept].T @ light[kept]).astype(np.float32)
         misfit = np.abs(light - points @ weights)
         kept = misfit <= max(2.5 * float(np.median(misfit[kept])), 0.02)
     across = weights[2] * columns + weights[5] * columns**2

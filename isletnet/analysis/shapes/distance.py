@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isletnet.analysis.shapes.shape import framed
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -129,8 +131,8 @@ def dilated(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
 
 def _reaches_limit(mask: NDArray[np.bool_]) -> bool:
     """Whether some pixel is `RADIUS_LIMIT_PX` or more from the outside along both axes."""
-    along = _axis_distance(np.pad(mask, 1))
-    return bool(along.max() >= RADIUS_LIMIT_PX and _axis_distance(np.pad(mask.T, 1)).max() >= RADIUS_LIMIT_PX)
+    along = _axis_distance(framed(mask))
+    return bool(along.max() >= RADIUS_LIMIT_PX and _axis_distance(framed(mask.T)).max() >= RADIUS_LIMIT_PX)
 
 
 def _axis_distance(stack: NDArray[np.bool_]) -> NDArray[np.uint8]:

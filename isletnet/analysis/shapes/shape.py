@@ -64,6 +64,14 @@ def moments(mask: NDArray[np.bool_]) -> Moments:
     )
 
 
+def framed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Put a margin of one pixel that is outside around a mask."""
+    # Much faster than np.pad on the small masks of islets.
+    wider = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), bool)
+    wider[1:-1, 1:-1] = mask
+    return wider
+
+
 def row_blocks(mask: NDArray[np.bool_]) -> Iterator[slice]:
     """Slices of whole rows, so that work with many bytes a pixel needs little memory however large the mask."""
     rows = max(1, _BLOCK_PX // mask.shape[1])
@@ -80,22 +88,23 @@ def offsets(mask: NDArray[np.bool_], x: float, y: float) -> Iterator[tuple[NDArr
         yield column - x, row + (rows.start - y)
 
 
-def crofton_perimeter(framed: NDArray[np.bool_]) -> float:
+def crofton_perimeter(mask: NDArray[np.bool_]) -> float:
     """Perimeter by the Cauchy-Crofton formula with lines in four directions, px.
 
     Parameters
     ----------
-    framed
-        Boolean ``(height, width)`` with a margin of one pixel that is outside.
+    mask
+        Boolean ``(height, width)``.
 
     Returns
     -------
     float
         ``pi/8`` of the sum over 0, 45, 90 and 135 degrees of crossings times the distance of the lines.
     """
-    straight = np.count_nonzero(framed[:, 1:] != framed[:, :-1]) + np.count_nonzero(framed[1:] != framed[:-1])
-    diagonal = np.count_nonzero(framed[1:, 1:] != framed[:-1, :-1])
-    diagonal += np.count_nonzero(framed[1:, :-1] != framed[:-1, 1:])
+    wider = framed(mask)
+    straight = np.count_nonzero(wider[:, 1:] != wider[:, :-1]) + np.count_nonzero(wider[1:] != wider[:-1])
+    diagonal = np.count_nonzero(wider[1:, 1:] != wider[:-1, :-1])
+    diagonal += np.count_nonzero(wider[1:, :-1] != wider[:-1, 1:])
     return float(np.pi / 8 * (straight + diagonal / np.sqrt(2)))
 
 

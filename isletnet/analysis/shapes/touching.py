@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from isletnet.analysis.shapes.distance import squared_distances, thinned_out, thinning_step
+from isletnet.analysis.shapes.shape import framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,11 +144,11 @@ def _pieces(mask: NDArray[np.bool_], basins: NDArray[np.int32], step: int) -> ND
 
 def _grown(pieces: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Pieces grown over the pixels of the connected mask that no piece has yet."""
-    framed = np.pad(pieces, 1)
-    flat, width = framed.ravel(), framed.shape[1]
-    missing = np.flatnonzero(np.pad(mask, 1) & (framed == 0))
+    wider = np.pad(pieces, 1)
+    flat, width = wider.ravel(), wider.shape[1]
+    missing = np.flatnonzero(framed(mask) & (wider == 0))
     while missing.size:
         nearest = flat[missing[:, None] + (-width, -1, 1, width)].max(axis=1)
         flat[missing] = nearest
         missing = missing[nearest == 0]
-    return framed[1:-1, 1:-1]
+    return wider[1:-1, 1:-1]
