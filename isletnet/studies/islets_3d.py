@@ -36,7 +36,7 @@ MODEL_NOTE = (
     "A picture from above says nothing of heights."
 )
 STACK_NOTE = (
-    "Surfaces of the solids that were found in the slices of the stack; lengths in um, voxels in true proportion."
+    "Surfaces of the solids that were found in the slices of the stack; lengths in µm, voxels in true proportion."
 )
 _SLICE_SIDE_PX = 400
 _TRIANGLES_N = 20_000

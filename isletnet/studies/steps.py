@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from isletnet.errors import ParameterError
+from isletnet.errors import ExportError, ParameterError
+from isletnet.exports.folder import SUMMARY_FILE, read_image
 from isletnet.networks.catalogue import find_network
 from isletnet.studies import keep
 from isletnet.studies.declaration import ADDRESS_KINDS, Declaration, checked, find_study, is_address
@@ -111,11 +112,12 @@ def _asks_service(declaration: Declaration, values: Mapping[str, Any]) -> bool:
 
 def _analyse(order: StepOrder) -> _Ending:
     images = Path(str(order.images))
+    hashes = keep.hashes(images)
     network = find_network(str(order.values.get("network", "islet-unet")))
     second = network.content.get("second_opinion")
     key = keep.digest(
         {
-            "images": keep.hashes(images),
+            "images": hashes,
             "options": dict(order.values),
             "networks": [one.weights_sha256 for one in (network, *([find_network(second)] if second else []))],
             "code": keep.code_sha256(),
@@ -132,5 +134,24 @@ def _analyse(order: StepOrder) -> _Ending:
     failure = spawn({"command": command}, order.folder, longest_s=24 * LONGEST_S)
     if failure is not None:
         return "failed", failure.message, None
+    _set_aside(order, hashes)
     keep.write_json(mark, {"key": key})
     return "done", "", None
+
+
+def _set_aside(order: StepOrder, hashes: Mapping[str, str]) -> None:
+    """Move results of images that are not there any more, which no study must read, into ``earlier/``."""
+    known = {(Path(name).name, sha256) for name, sha256 in hashes.items()}
+    others = [path.parent for path in sorted(order.folder.glob(f"*/{SUMMARY_FILE}")) if _image_of(path) not in known]
+    if others:
+        place = next_folder(order.folder.parent / EARLIER, order.name)
+        for home in others:
+            home.rename(place / home.name)
+
+
+def _image_of(summary: Path) -> tuple[str, str] | None:
+    try:
+        record = read_image(summary.parent).record
+    except ExportError:
+        return None
+    return record.image.name, record.provenance.image_sha256

@@ -18,7 +18,7 @@ from isletnet.studies.runner import run_study
 FORM = (
     """
 from isletnet.ui.study_form import study_form
-form = study_form("sampling", out={out!r})
+form = study_form("sampling", out=out)
 form
 """,
     """
@@ -83,10 +83,10 @@ def test_a_kept_run_gives_the_same_again_in_every_cell(
 
 @pytest.mark.browser
 def test_a_form_runs_a_study_from_a_notebook(tmp_path: Path) -> None:
-    cells = [nbformat.v4.new_code_cell(cell.replace("{out!r}", repr(str(tmp_path / "runs")))) for cell in FORM]
+    cells = [nbformat.v4.new_code_cell(cell) for cell in (f"out = {str(tmp_path / 'runs')!r}", *FORM)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=600, startup_timeout=300, kernel_name="python3").execute()
-    assert "application/vnd.jupyter.widget-view+json" in cells[0].outputs[0].data
-    assert cells[2].outputs[0].text.splitlines() == [f"done {tmp_path / 'runs' / 'sampling-1'}", "3 figures"]
+    assert "application/vnd.jupyter.widget-view+json" in cells[1].outputs[0].data
+    assert cells[3].outputs[0].text.splitlines() == [f"done {tmp_path / 'runs' / 'sampling-1'}", "3 figures"]
     parameters = keep.read_json(tmp_path / "runs" / "sampling-1" / keep.PARAMETERS_FILE)["parameters"]
     assert (parameters["draws"], parameters["level"]) == (20, 0.9)

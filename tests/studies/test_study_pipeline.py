@@ -7,20 +7,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sample_results import drawn_labels, made_result
 from toys import ToyMaker, wait_for
 from typer.testing import CliRunner
 
 from isletnet.cli import app
 from isletnet.errors import ParameterError
+from isletnet.exports.folder import write_image
 from isletnet.studies import keep, steps
 from isletnet.studies.declaration import Declaration, studies_folder
 from isletnet.studies.failure import Failure
 from isletnet.studies.pipeline import PipelineRun, check_inputs, in_order, read_pipeline, run_pipeline
 from isletnet.studies.runner import Run
+from isletnet.studies.sources import read_results
 
 HEAD = (
     "title: T\nabout: A.\n"
@@ -156,6 +161,31 @@ def test_a_pipeline_that_cannot_run_is_refused(tmp_path: Path, steps_text: str, 
 def test_an_analysis_takes_known_options_only(run_text: Runner) -> None:
     with pytest.raises(ParameterError, match="an analysis takes border"):
         run_text(f"{HEAD}steps:\n  a: {{analyse: /tmp, parameters: {{out: /etc}}}}\n")
+
+
+def test_results_of_images_that_are_gone_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in "abc":
+        (images / f"{name}.png").write_bytes(name.encode())
+
+    def analyse(order: dict[str, Any], folder: Path, *, longest_s: int) -> None:
+        for path in images.iterdir():
+            result = made_result(drawn_labels(), np.zeros((240, 320, 3), np.uint8), name=path.name)
+            known = replace(result.provenance, image_sha256=keep.sha256_of(path))
+            write_image(replace(result, provenance=known), folder / path.stem)
+
+    monkeypatch.setattr(steps, "spawn", analyse)
+    order = steps.StepOrder(name="results", folder=tmp_path / "out" / "results", study=None, images=str(images))
+    assert steps.run_step(order).state == "done"
+    # One is gone, and one has another name.
+    (images / "a.png").unlink()
+    (images / "b.png").rename(images / "d.png")
+    assert steps.run_step(order).state == "done"
+    assert [one.name for one in read_results(order.folder).images] == ["c.png", "d.png"]
+    aside = tmp_path / "out" / "earlier" / "results-1"
+    assert sorted(path.name for path in aside.iterdir()) == ["a", "b"]
+    assert steps.run_step(order).state == "skipped"
 
 
 def test_the_pipeline_of_a_publication_can_run(tmp_path: Path) -> None:
