@@ -112,7 +112,7 @@ class Monitor:
             "machine": await self._look(lambda: {"state": "ok", **looks.machine()}),
             "processes": await self._look(lambda: {"state": "ok", "list": looks.processes()}),
             "versions": looks.versions(),
-            "networks": await self._look(lambda: looks.networks()),
+            "networks": await self._look(looks.networks),
         }
 
     def _look_ready(self) -> Readiness:

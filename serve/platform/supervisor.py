@@ -104,6 +104,7 @@ class Supervisor:
         self._tell_up = tell_up
         self._patience = patience or Patience()
         self._stops_n = 0
+        self._came_up = False
         self._pages: subprocess.Popen[bytes] | None = None
         self._pages_failures = 0
         self._pages_due_s = 0.0
