@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated
 
 import anyio
@@ -11,6 +13,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from isletnet.errors import IsletnetError, NotStoredError
+from isletnet.storage.layout import Aside
+from isletnet.storage.layout import Request as StoredRequest
 from isletnet.storage.owners import requests_of
 from serve.doors.deps import Deps, TheDeps, Who
 from serve.doors.samples import samples_of
@@ -24,6 +28,8 @@ LONGEST_WAIT_S = 60
 PING_S = 15.0
 # Who asks for few of many gets what was found among so many, and where to go on.
 MOST_LOOKED_AT = 500
+# A bucket takes its time for each look.
+LOOKS_AT_ONCE = 8
 _EVENT = {
     "type": "object",
     "properties": {
@@ -76,16 +82,23 @@ def listing(
     who.require("read")
     found: list[RequestStatus] = []
     looked_at_n, cursor = 0, before
-    while True:
-        page = requests_of(deps.store, who.name, before=cursor, limit=limit - len(found))
-        for one in page.requests:
-            if sample is None or sample in samples_of(one):
-                status = brief_of(deps.store, one)
-                if state is None or status.state == state:
-                    found.append(status)
-        looked_at_n, cursor = looked_at_n + len(page.requests), page.next
-        if cursor is None or len(found) >= limit or looked_at_n >= MOST_LOOKED_AT:
-            return RequestList(requests=tuple(found), next=cursor)
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        while True:
+            page = requests_of(deps.store, who.name, before=cursor, limit=limit - len(found))
+            chosen = [one for one in page.requests if sample is None or sample in samples_of(one)]
+            statuses = pool.map(partial(_brief, deps), chosen)
+            found += [one for one in statuses if one is not None and state in (None, one.state)]
+            looked_at_n, cursor = looked_at_n + len(page.requests), page.next
+            if cursor is None or len(found) >= limit or looked_at_n >= MOST_LOOKED_AT:
+                return RequestList(requests=tuple(found), next=cursor)
+
+
+def _brief(deps: Deps, request: StoredRequest) -> RequestStatus | None:
+    """Tell how far a request is; None for one that is gone by now or damaged, which must not hide the others."""
+    status, aside = None, Aside()
+    with aside():
+        status = brief_of(deps.store, request)
+    return status
 
 
 async def _events(deps: Deps, request_id: str) -> AsyncIterator[str]:

@@ -11,7 +11,7 @@ from requests_at_work import picture
 from service_in_process import Client, Service
 
 from isletnet.storage.jobs import end
-from isletnet.storage.layout import IDEMPOTENCY, OPEN, REQUESTS, Outcome
+from isletnet.storage.layout import IDEMPOTENCY, OPEN, REQUESTS, Outcome, request_key
 from isletnet.storage.records import load_draft, load_request
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
@@ -249,6 +249,10 @@ def test_a_list_has_pages_and_filters(made: Service, api: Client):
     of_sample = api.get("/api/requests?sample=a&state=done").json()
     assert [one["request_id"] for one in of_sample["requests"]] == [ids[2], ids[0]]
     assert api.get("/api/requests?state=queued").json()["requests"][0]["request_id"] == waiting
+    damaged = request_key(ids[2], "outcome.json")
+    made.store.delete(damaged)
+    made.store.create(damaged, b"{")
+    assert [one["request_id"] for one in api.get("/api/requests").json()["requests"]] == [waiting, ids[1], ids[0]]
 
 
 def test_a_full_queue_says_when_to_come_again(make_service: Callable[..., Service]):
