@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from isletnet.schemas import Estimate, QualityWarning, Summary
 from isletnet.views.numbers import UNKNOWN, shown_unit, shown_value
 
 MARKS = {"info": "dim", "warning": "yellow", "severe": "bold red"}
+ENDS = {"skipped": "done already", "failed": "failed"}
 VERDICTS = {True: "[green]passed[/green]", False: "[bold red]not passed[/bold red]", None: "unknown"}
 
 
 def followed(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
-    """Hand outcomes through, with a bar that moves and a line for each file that could not be done.
+    """Hand outcomes through, with a bar that moves and a line for each file that failed.
+
+    A last line counts those and what was done already.
 
     Parameters
     ----------
@@ -40,11 +44,16 @@ def followed(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Analysing", total=total)
+        ends: Counter[str] = Counter()
         for outcome in outcomes:
+            ends[outcome.status] += 1
             if outcome.status == "failed":
                 console.print(f"[red]{escape(outcome.job.path.name)}[/red]: {escape(outcome.message or '')}")
             progress.advance(task)
             yield outcome
+    told = [f"{ends[status]} {words}" for status, words in ENDS.items() if ends[status]]
+    if told:
+        console.print(f"{total} {'image' if total == 1 else 'images'}: {', '.join(told)}")
 
 
 def show(summaries: Sequence[Summary], pooled: Summary, files: Iterable[Path]) -> None:

@@ -99,7 +99,9 @@ def test_a_bad_file_is_told_and_the_rest_is_done(images: Path, tmp_path: Path, n
     (images / "bad.tif").write_bytes(b"II*\0" + bytes(40))
     result = analyse(images, tmp_path / "out", network)
     assert result.exit_code == 1
-    assert "bad.tif" in result.stderr
+    first, last = result.stderr.splitlines()
+    assert first.startswith("bad.tif: ")
+    assert last == "3 images: 1 failed"
     assert (tmp_path / "out" / "two" / "summary.json").is_file()
     assert not (tmp_path / "out" / "bad").exists()
     assert (tmp_path / "out" / "report.pdf").is_file()
@@ -126,8 +128,9 @@ def test_a_rerun_changes_no_file_of_an_image_and_gives_the_same_tables(images: P
     files = [path for path in sorted(out.rglob("*")) if path.is_file()]
     contents = {path: path.read_bytes() for path in files}
     times_ns = {path: path.stat().st_mtime_ns for path in files if path.parent != out}
-    document = json.loads(analyse(images, out, network, "--json").stdout)
-    assert {entry["status"] for entry in document["images"]} == {"skipped"}
+    rerun = analyse(images, out, network, "--json")
+    assert rerun.stderr == "2 images: 2 done already\n"
+    assert {entry["status"] for entry in json.loads(rerun.stdout)["images"]} == {"skipped"}
     assert {path: path.read_bytes() for path in files} == contents
     assert {path: path.stat().st_mtime_ns for path in times_ns} == times_ns
     again = json.loads(analyse(images, out, network, "--json", "--smallest-islet-um", 150).stdout)

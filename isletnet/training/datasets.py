@@ -12,6 +12,7 @@ from PIL import Image
 
 from isletnet.analysis.preprocess import background_log_levels, resample
 from isletnet.errors import InputError
+from isletnet.schemas import EXOCRINE
 from isletnet.synthetic.scene import make_scene
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def real_pictures(folder: Path, working_um_per_px: float) -> Iterator[TrainingPi
     Raises
     ------
     InputError
-        If the folder is no data set.
+        If the folder is no data set, or a picture and its labels do not belong together.
     """
     table = folder / "calibration.csv"
     if not table.is_file():
@@ -111,8 +112,7 @@ def real_pictures(folder: Path, working_um_per_px: float) -> Iterator[TrainingPi
     with table.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     for row in rows:
-        pixels = np.asarray(Image.open(folder / "images" / f"{row['name']}.png").convert("RGB"))
-        labels = np.asarray(Image.open(folder / "labels" / f"{row['name']}.png"))
+        pixels, labels = _annotated(folder, row["name"])
         factor = float(row["um_per_px"]) / working_um_per_px
         pixels = resample(pixels, factor)
         shares = [resample((labels == c).astype(np.uint8) * 255, factor) for c in range(3)]
@@ -122,3 +122,21 @@ def real_pictures(folder: Path, working_um_per_px: float) -> Iterator[TrainingPi
         yield TrainingPicture(
             name=row["name"], pixels=pixels, labels=labels, log_background=background_log_levels(pixels)
         )
+
+
+def _annotated(folder: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    try:
+        with (
+            Image.open(folder / "images" / f"{name}.png") as picture,
+            Image.open(folder / "labels" / f"{name}.png") as mask,
+        ):
+            pixels, labels = np.asarray(picture.convert("RGB")), np.asarray(mask)
+    except OSError as error:
+        raise InputError(f"expected {name}.png in images/ and in labels/: {error}", subject=str(folder)) from error
+    if labels.shape != pixels.shape[:2] or labels.max(initial=0) > EXOCRINE:
+        raise InputError(
+            f"expected labels of shape {pixels.shape[:2]} with 0 background, 1 islet, 2 exocrine; "
+            f"got shape {labels.shape} with values up to {labels.max(initial=0)}",
+            subject=name,
+        )
+    return pixels, labels

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from isletnet.analysis.preprocess import background_log_levels
-from isletnet.errors import ParameterError
+from isletnet.errors import InputError, ParameterError
 from isletnet.schemas import EXOCRINE, ISLET
 from isletnet.training.augment import colour, crop_source, straight_crop, warped_crop
 from isletnet.training.datasets import NOT_ISLET, TrainingPicture, real_pictures, synthetic_bank
@@ -117,6 +118,25 @@ def test_real_pictures_come_at_the_working_scale(real_data: Path) -> None:
     assert pictures["Lh10-03"].labels.shape == (131, 175)
     assert set(np.unique(pictures["Lh10-03"].labels)) == {ISLET, NOT_ISLET}
     assert set(np.unique(pictures["gtExoIsl_27_right"].labels)) == {0, ISLET, EXOCRINE}
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (None, "expected 1.png in images/ and in labels/"),
+        (np.full((20, 30), 255, np.uint8), "values up to 255"),
+        (np.zeros((21, 30), np.uint8), r"got shape \(21, 30\)"),
+    ],
+)
+def test_annotations_that_do_not_fit_are_refused(tmp_path: Path, labels, said: str) -> None:
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "calibration.csv").write_text("name,um_per_px\n1,2.0\n")
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "images" / "1.png")
+    if labels is not None:
+        Image.fromarray(labels).save(tmp_path / "labels" / "1.png")
+    with pytest.raises(InputError, match=said):
+        list(real_pictures(tmp_path, 4.0))
 
 
 def test_known_errors_come_from_pictures_left_out() -> None:
