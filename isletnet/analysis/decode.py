@@ -11,7 +11,9 @@ import numpy as np
 
 from isletnet.analysis.formats.bmp import read_bmp
 from isletnet.analysis.formats.jpeg import read_jpeg
-from isletnet.analysis.formats.png import SIGNATURE, read_png
+from isletnet.analysis.formats.png import SIGNATURE as PNG_SIGNATURE
+from isletnet.analysis.formats.png import read_png
+from isletnet.analysis.formats.tiff import SIGNATURES as TIFF_SIGNATURES
 from isletnet.analysis.formats.tiff_calibration import LARGEST_UM_PER_PX, SMALLEST_UM_PER_PX
 from isletnet.analysis.formats.tiff_pixels import read_tiff
 from isletnet.errors import (
@@ -39,13 +41,10 @@ RANGE_QUANTILE = 0.999
 _RANGE_SAMPLES = 1_000_000
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 
-_READERS: tuple[tuple[bytes, Callable[[bytes, int], Raster]], ...] = (
-    (SIGNATURE, read_png),
+_READERS: tuple[tuple[bytes | tuple[bytes, ...], Callable[[bytes, int], Raster]], ...] = (
+    (PNG_SIGNATURE, read_png),
     (b"\xff\xd8\xff", read_jpeg),
-    (b"II*\x00", read_tiff),
-    (b"MM\x00*", read_tiff),
-    (b"II+\x00", read_tiff),
-    (b"MM\x00+", read_tiff),
+    (TIFF_SIGNATURES, read_tiff),
     (b"BM", read_bmp),
 )
 _OTHERS = (

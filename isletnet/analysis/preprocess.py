@@ -19,6 +19,9 @@ from isletnet.schemas import CELL_PX, FLOOR_LEVELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Islets are about this wide where nobody says how large a pixel is (median of the published Weibull).
+USUAL_ISLET_UM = 111.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Background:
@@ -138,10 +141,6 @@ def resample(picture: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
         return picture
     method = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(picture).resize(size, method), dtype=np.uint8)
-
-
-# Islets are about this wide where nobody says how large a pixel is (median of the published Weibull).
-USUAL_ISLET_UM = 111.0
 
 
 def guess_um_per_px(pixels: NDArray[np.uint8]) -> float:

@@ -2,7 +2,9 @@
 
 Each takes pixels and the pixel size, and gives um³. None is the truth: an islet lying flat is overstated by all,
 and a single islet is known to some 15-20 % whatever the method. Never add up volumes of different methods.
-Numbers and arrays are taken alike; NaN (no calibration) gives NaN.
+Areas, axes and diameters may be numbers or arrays. A ``mask`` is boolean ``(height, width)``, and ``ellipse`` its
+`isletnet.analysis.shapes.shape.moments`; ``heights`` come from `isletnet.analysis.shapes.distance.half_heights`.
+A pixel size of NaN (no calibration) gives NaN.
 """
 
 from __future__ import annotations
@@ -58,24 +60,10 @@ def mean_diameter(major_axis_px: ArrayLike, minor_axis_px: ArrayLike, *, um_per_
 
 
 def revolution(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) -> float:
-    """Volume of the solid of revolution about the principal axis: ``pi/4 sum(w² dx)``.
+    """Volume of the solid of revolution about the principal axis: ``pi/4 sum(w² dx)``, um³.
 
     The chord ``w`` across the axis is the sum of its segments inside the outline; gaps are not bridged. Every
     pixel is shared between the two slabs next to its centre, or else the pixel grid beats with turned slabs.
-
-    Parameters
-    ----------
-    mask
-        Boolean ``(height, width)``.
-    ellipse
-        Its `isletnet.analysis.shapes.shape.moments`.
-    um_per_px
-        Pixel size.
-
-    Returns
-    -------
-    float
-        Volume in um³.
     """
     angle = -np.radians(ellipse.orientation_deg)
     reach = int(np.hypot(*mask.shape)) + 1
@@ -90,65 +78,29 @@ def revolution(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) -
 
 
 def nucleator(mask: NDArray[np.bool_], ellipse: Moments, *, um_per_px: float) -> float:
-    """Volume by the nucleator: ``4/3 pi mean(l³)`` over rays from the centroid in all directions.
+    """Volume by the nucleator: ``4/3 pi mean(l³)`` over rays from the centroid in all directions, um³.
 
     Over all directions, with the inner end of a segment counted negative, the mean of ``l³`` is ``3 / (2 pi)``
     times the integral of the distance from the centroid over the outline; so the volume is twice that integral.
     On a silhouette it is a heuristic (Gundersen 1988 has sections).
-
-    Parameters
-    ----------
-    mask
-        Boolean ``(height, width)``.
-    ellipse
-        Its `isletnet.analysis.shapes.shape.moments`.
-    um_per_px
-        Pixel size.
-
-    Returns
-    -------
-    float
-        Volume in um³.
     """
     blocks = offsets(mask, ellipse.centroid_x_px, ellipse.centroid_y_px)
     return 2 * sum(float(np.sqrt(dx * dx + dy * dy).sum()) for dx, dy in blocks) * um_per_px**3
 
 
 def vext(heights: HalfHeights, *, um_per_px: float) -> float:
-    """Volume of the spherical extrusion, the union of balls inscribed in the outline: ``2 sum(h)``.
+    """Volume of the spherical extrusion, the union of balls inscribed in the outline: ``2 sum(h)``, um³.
 
     Exact for a disc (the sphere) and an ellipse (the prolate ellipsoid), and hardly changed when touching islets
     are not split.
-
-    Parameters
-    ----------
-    heights
-        From `isletnet.analysis.shapes.distance.half_heights`.
-    um_per_px
-        Pixel size.
-
-    Returns
-    -------
-    float
-        Volume in um³.
     """
     return float(2 * heights.values_px.sum(dtype=np.float64) * heights.sample_area_px * um_per_px**3)
 
 
 def vmod(heights: HalfHeights, *, um_per_px: float) -> float:
-    """Volume of the spherical extrusion with large heights flattened: ``h' = 1.07541 * 188.65 ln(1 + h/188.65)``.
+    """Volume of the spherical extrusion with large heights flattened: ``h' = 1.07541 * 188.65 ln(1 + h/188.65)``, um³.
 
-    Parameters
-    ----------
-    heights
-        From `isletnet.analysis.shapes.distance.half_heights`.
-    um_per_px
-        Pixel size; heights are in um before the logarithm.
-
-    Returns
-    -------
-    float
-        Volume in um³.
+    Heights are in um before the logarithm.
     """
     relative = heights.values_px * np.float32(um_per_px / _FLATTENING_UM)
     flattened_um = _FLATTENING_SCALE * _FLATTENING_UM * np.log(1 + relative).sum(dtype=np.float64)

@@ -80,7 +80,7 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD_FILE
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         card = Card(
             folder=folder,
             name=content["name"],
@@ -97,6 +97,8 @@ def read_card(folder: Path) -> Card:
         raise NetworkError(
             f"expected a readable {CARD_FILE}, got {type(error).__name__}: {error}", subject=str(folder)
         ) from error
+    if WEIGHTS_FILE not in card.files:
+        raise NetworkError(f"its {CARD_FILE} lists no {WEIGHTS_FILE}; install the network again", subject=card.name)
     for name, expected in card.files.items():
         if not (folder / name).is_file():
             raise NetworkError(f"the file {name} is missing; install the network again", subject=card.name)

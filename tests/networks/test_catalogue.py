@@ -59,8 +59,9 @@ def test_unknown_names_and_versions_say_what_there_is(colour_network: Path) -> N
         (lambda folder: (folder / CARD_FILE).write_text("{"), "readable model.json"),
         (lambda folder: (folder / CARD_FILE).write_text("{}"), "KeyError"),
         (lambda folder: (folder / CARD_FILE).unlink(), "FileNotFoundError"),
+        (lambda folder: edit_card(folder, files={}), "lists no core.weights.h5"),
     ],
-    ids=["changed", "missing", "broken card", "empty card", "no card"],
+    ids=["changed", "missing", "broken card", "empty card", "no card", "no weights"],
 )
 def test_damaged_networks_are_refused(colour_network: Path, spoil, said: str) -> None:
     spoil(colour_network)

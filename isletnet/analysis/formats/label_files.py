@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isletnet.analysis.formats.png import SIGNATURE, read_png
+from isletnet.analysis.formats.png import SIGNATURE as PNG_SIGNATURE
+from isletnet.analysis.formats.png import read_png
+from isletnet.analysis.formats.tiff import SIGNATURES as TIFF_SIGNATURES
 from isletnet.analysis.formats.tiff_pixels import read_tiff_labels
 from isletnet.errors import DamagedImageError, ImageTooLargeError, InputError, ParameterError, UnsupportedImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 def read_labels(data: bytes, *, shape_px: tuple[int, int]) -> NDArray[Any]:
@@ -57,9 +57,9 @@ def read_labels(data: bytes, *, shape_px: tuple[int, int]) -> NDArray[Any]:
 
 
 def _read(data: bytes, max_pixels: int) -> NDArray[Any]:
-    if data.startswith(_TIFF):
+    if data.startswith(TIFF_SIGNATURES):
         return read_tiff_labels(data, max_pixels)
-    if not data.startswith(SIGNATURE):
+    if not data.startswith(PNG_SIGNATURE):
         raise UnsupportedImageError(f"expected a TIFF or PNG, came {len(data)} bytes that begin with {data[:4].hex()}")
     samples = read_png(data, max_pixels).samples
     if samples.shape[2] != 1:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from isletnet.errors import DamagedImageError, UnsupportedImageError
 
+SIGNATURES = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 MAX_PAGES = 1000
 MAX_TAGS = 512
 _ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}

@@ -126,16 +126,12 @@ def purity_by_volume(
 
     Parameters
     ----------
-    particles
-        The pooled particles; each one, small and cut ones too, is islet tissue.
-    apart
-        Disagreement of the networks.
+    particles, apart, level
+        As for `purity_by_area`.
     exocrine_volume_um3
         Vext of the exocrine tissue.
     exocrine_parts
         Areas of the separate exocrine parts; for the interval their volumes go as area to the power of 1.5.
-    level
-        Confidence level.
 
     Returns
     -------
