@@ -18,6 +18,7 @@ from isletnet.storage.consent import is_key_held
 from isletnet.storage.layout import (
     INTENTS,
     TOMBSTONES,
+    Aside,
     dump,
     file_key,
     image_key,
@@ -133,11 +134,12 @@ def carry_out(store: Store, intent: Intent) -> Tombstone | None:
 
 
 def resume(store: Store) -> int:
-    """Finish all deletions that a crash left under way; returns how many."""
-    keys = list(store.list_keys(INTENTS))
+    """Finish all deletions that a crash left under way; returns how many. Damaged ones hold up no others."""
+    keys, aside = list(store.list_keys(INTENTS)), Aside()
     for key in keys:
-        with suppress(NotStoredError):
+        with aside(), suppress(NotStoredError):
             carry_out(store, load(store, key, Intent))
+    aside.tell()
     return len(keys)
 
 

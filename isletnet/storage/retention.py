@@ -135,8 +135,9 @@ def prune(store: Store, policy: RetentionPolicy, *, actor: str, now: datetime) -
         The clock moved by more than a day since the last look; nothing was deleted. See `confirm_clock`.
     """
     check_clock(store, now=now)
-    resume(store)
     tombstones, aside = [], Aside()
+    with aside():
+        resume(store)
     for request_id in request_ids(store, REQUESTS, TRAINING):
         with aside():
             for deletion in plan([facts_of(store, request_id)], policy, now=now):

@@ -7,10 +7,11 @@ import pytest
 from isletnet.errors import StorageError, StoreUnavailableError
 from isletnet.storage import mail, training
 from isletnet.storage.consent import record_consent
+from isletnet.storage.jobs import state_of
 from isletnet.storage.layout import Aside, request_key
 from isletnet.storage.mail import Postman, SmtpSettings
 from isletnet.storage.owners import requests_of
-from isletnet.storage.retention import RetentionPolicy, prune
+from isletnet.storage.retention import RetentionPolicy, delete_request, prune
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
 from isletnet.storage.versions import correction_key, unfinished
@@ -45,6 +46,22 @@ def test_what_is_due_of_others_is_deleted_and_the_damage_told(store: MemoryStore
     with pytest.raises(StorageError, match=f"{broken}/request.json"):
         prune(store, RetentionPolicy(), actor="pruner", now=clock.now)
     assert list(store.list_folders("requests")) == [broken]
+
+
+def test_a_deletion_whose_intent_is_damaged_holds_up_no_other(store: MemoryStore, clock: Clock):
+    first, second = sorted(ended(store, clock).request_id for _ in range(2))
+    store.create(f"intents/{first}/000001.json", b"{")
+    with (
+        patch.object(store, "delete", side_effect=StoreUnavailableError("gone")),
+        pytest.raises(StoreUnavailableError),
+    ):
+        delete_request(store, second, actor="ann", now=clock.now)
+    with pytest.raises(StorageError, match=f"intents/{first}"):
+        prune(store, RetentionPolicy(), actor="pruner", now=clock.now)
+    assert state_of(store, second) == "deleted"
+    assert list(store.list_keys(f"intents/{second}")) == []
+    with pytest.raises(StorageError, match=f"intents/{first}"):
+        sweep(store, now=clock.now)
 
 
 def test_what_is_left_over_of_others_is_swept_and_the_damage_told(store: MemoryStore, clock: Clock):
