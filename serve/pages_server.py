@@ -116,13 +116,24 @@ class PageHandler(_Spoken, TornadoVoilaHandler):  # type: ignore[misc]
 
     async def get(self, name: str) -> None:
         """Show the page of this name."""
-        if len(self.kernel_manager.list_kernel_ids()) >= self.settings["isletnet_cap"]:
+        opening: set[PageHandler] = self.settings["isletnet_opening"]
+        if len(self.kernel_manager.list_kernel_ids()) + len(opening) >= self.settings["isletnet_cap"]:
             self.say(503, "full", way="again", href=name)
             return
         self.protect()
         # Makes the cookie with which a page that closes may end its kernel.
         _ = self.xsrf_token
-        await super().get(path=f"{name}.ipynb")
+        # A kernel is not among the others before it has started.
+        opening.add(self)
+        try:
+            await super().get(path=f"{name}.ipynb")
+        finally:
+            opening.discard(self)
+
+    def write(self, chunk: Any) -> None:
+        """Write a part of the page, which begins when its kernel has started."""
+        self.settings["isletnet_opening"].discard(self)
+        super().write(chunk)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say that it failed, without a trace."""
@@ -200,6 +211,11 @@ def serve_pages(settings: Settings, config: dict[str, Any], *, cap: int) -> None
         Most kernels at once.
     """
     app = Pages(config=Config(json.loads(json.dumps(config))))
-    app.tornado_settings = {"isletnet": settings, "isletnet_cap": cap, "xheaders": False}
+    app.tornado_settings = {
+        "isletnet": settings,
+        "isletnet_cap": cap,
+        "isletnet_opening": set(),
+        "xheaders": False,
+    }
     app.initialize([])
     app.start()
