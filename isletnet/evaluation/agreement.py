@@ -216,11 +216,6 @@ def deming(found: ArrayLike, reference: ArrayLike, *, error_variance_ratio: floa
     )
 
 
-def r_squared(found: ArrayLike, reference: ArrayLike) -> float:
-    """Give the square of Pearson's correlation; NaN where a series is constant."""
-    return lin_ccc(found, reference).pearson ** 2
-
-
 def relative_errors(found: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """Give RE = abs(found - reference) / reference of each sample; NaN where the reference is 0."""
     x, y = _paired(found, reference, samples_min=1)

@@ -9,7 +9,6 @@ round; Dice and IoU are 0 in both cases.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,22 +128,6 @@ def pixel_scores(confusion: NDArray[np.int64]) -> tuple[PixelScores, ...]:
             )
         )
     return tuple(scores)
-
-
-def mean_scores(per_image: Sequence[PixelScores]) -> dict[str, float]:
-    """Average the scores of one class over pictures, leaving out those where a score is undefined.
-
-    Returns
-    -------
-    ``dice``, ``iou``, ``precision`` and ``recall`` as means (NaN where no picture defines one), and ``images_n``, the
-    number of pictures that define Dice.
-    """
-    means = {}
-    for name in ("dice", "iou", "precision", "recall"):
-        defined = [value for value in (getattr(scores, name) for scores in per_image) if not math.isnan(value)]
-        means[name] = _ratio(sum(defined), len(defined))
-    means["images_n"] = float(sum(not math.isnan(scores.dice) for scores in per_image))
-    return means
 
 
 def islet_parts(classes: NDArray[np.uint8]) -> NDArray[np.int32]:

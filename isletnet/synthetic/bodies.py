@@ -208,14 +208,6 @@ def voxels(body: Body, *, um_per_px: float, um_per_slice: float, margin: int = 2
     return filled
 
 
-def projected_axes_um(body: Body) -> Floats:
-    """Give the full axes, major first, of the ellipse that an ellipsoid casts along z (closed form).
-
-    The shadow of ``R diag(s²) R'`` is the ellipse of its upper left 2 x 2 block.
-    """
-    return np.asarray(2 * np.sqrt(np.linalg.eigvalsh(body.forms_um2[0, :2, :2])[::-1]))
-
-
 def _grid_um(
     body: Body, um_per_px: float, offset_px: tuple[float, float], *, margin_um: float = 0.0
 ) -> tuple[Floats, Floats]:
