@@ -52,26 +52,30 @@ def qupath_geojson(
         identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{image_sha256}/exocrine/{shape}"))
         name = f"{_EXOCRINE['name']} {number}"
         features.append(_feature(identity, name, _EXOCRINE, (part,), {"area_px": part.area_px}))
-    document = {"type": "FeatureCollection", "features": features}
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return f'{{"type":"FeatureCollection","features":[{",".join(features)}]}}'.encode()
 
 
 def _feature(
     identity: str, name: str, kind: dict[str, Any], parts: tuple[Outline, ...], measurements: dict[str, float]
-) -> dict[str, Any]:
-    polygons = [[_closed(ring) for ring in part.rings] for part in parts]
+) -> str:
+    polygons = [f"[{','.join(_closed(ring) for ring in part.rings)}]" for part in parts]
     geometry = (
-        {"type": "Polygon", "coordinates": polygons[0]}
+        f'{{"type":"Polygon","coordinates":{polygons[0]}}}'
         if len(polygons) == 1
-        else {"type": "MultiPolygon", "coordinates": polygons}
+        else f'{{"type":"MultiPolygon","coordinates":[{",".join(polygons)}]}}'
     )
     properties = {"objectType": "annotation", "name": name, "classification": kind, "measurements": measurements}
-    return {"type": "Feature", "id": identity, "geometry": geometry, "properties": properties}
+    return f'{{"type":"Feature","id":{_json(identity)},"geometry":{geometry},"properties":{_json(properties)}}}'
 
 
-def _closed(ring: Ring) -> list[list[int]]:
-    corners: list[list[int]] = ring.tolist()
-    return [*corners, corners[0]]
+def _closed(ring: Ring) -> str:
+    """Write a ring as text: thousands of pairs as lists of their own would cost several times as much."""
+    numbers = (*ring.ravel().tolist(), *ring[0].tolist())
+    return f"[{','.join(['[%d,%d]'] * (len(ring) + 1))}]" % numbers
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _measurements(table: pd.DataFrame) -> list[dict[str, float]]:

@@ -130,6 +130,13 @@ class TestLabelPictures:
         np.testing.assert_array_equal(picture, result.labelled.classes)
         assert len(data) < picture.size / 10
 
+    @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (1000, 300), (3, 300_000)])
+    def test_every_reader_sees_the_same_ids(self, shape: tuple[int, int]) -> None:
+        islets = np.random.default_rng(2).integers(0, 60_000, shape).astype(np.int32)
+        data = islets_tiff(islets, um_per_px=1.0)
+        np.testing.assert_array_equal(tifffile.imread(BytesIO(data)), islets)
+        np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(data))), islets)
+
     def test_fiji_and_our_decoder_read_the_calibration(self, result: ImageResult) -> None:
         for data in (
             classes_tiff(result.labelled.classes, um_per_px=0.645),
