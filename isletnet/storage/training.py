@@ -158,8 +158,8 @@ def claim_export(store: Store, *, actor: str, now: datetime) -> Export:
                 raise ConflictError(f"somebody else is downloading the training images, as export {export.number}")
             if end is None:
                 # Consent was withdrawn since: what is left of it can be claimed again.
-                _close(store, export, ExportEnd(utc=now, actor=actor))
-            elif end.sha256 is not None:
+                end = _close(store, export, ExportEnd(utc=now, actor=actor))
+            if end.sha256 is not None:
                 taken |= {_identity(item) for item in export.items}
         items = tuple(item for item in _given(store) if _identity(item) not in taken)
         if not items:

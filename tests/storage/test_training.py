@@ -222,6 +222,24 @@ def test_consent_withdrawn_during_a_download_takes_the_image_out(store: MemorySt
     assert verify(store).is_clean
 
 
+def test_an_export_that_is_confirmed_at_this_moment_is_not_handed_out_again(
+    store: MemoryStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    ids = [given(store, clock) for _ in range(2)]
+    export = claim(store, clock)
+    sha256 = hashlib.sha256(b"".join(training.stream_export(store, export))).hexdigest()
+    decide(store, clock, ids[0], granted=False)
+    close = training._close
+
+    def confirmed_just_before(*arguments: object) -> training.ExportEnd:
+        close(store, export, training.ExportEnd(utc=clock.now, actor="trainer", sha256=sha256))
+        return close(*arguments)
+
+    monkeypatch.setattr(training, "_close", confirmed_just_before)
+    with pytest.raises(GoneError, match="handed out already"):
+        claim(store, clock)
+
+
 def test_an_export_that_was_given_up_is_free_again(store: MemoryStore, clock: Clock):
     given(store, clock)
     export = claim(store, clock)
