@@ -7,6 +7,7 @@ waits for a slow disk, and a sender who stops, or drips, ends the upload; what w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from itertools import chain
 from typing import TypeVar
 
@@ -117,13 +118,13 @@ def announced_bytes(request: Request) -> int | None:
 
 def read_small(pieces: Iterator[bytes], limit_bytes: int = SMALL_BODY_BYTES) -> bytes:
     """Read what must be whole in memory, up to a limit; raises ``TooLargeError`` beyond it."""
-    parts, size_bytes = [], 0
+    # Grows in place, where joined pieces would be in memory twice.
+    whole = BytesIO()
     for piece in pieces:
-        size_bytes += len(piece)
-        if size_bytes > limit_bytes:
+        if whole.tell() + len(piece) > limit_bytes:
             raise TooLargeError(f"at most {limit_bytes} bytes are taken here; more came")
-        parts.append(piece)
-    return b"".join(parts)
+        whole.write(piece)
+    return whole.getvalue()
 
 
 def picture_pieces(pieces: Iterator[bytes], name: str, check: Callable[[bytes], None]) -> Iterator[bytes]:
