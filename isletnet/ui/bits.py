@@ -19,7 +19,7 @@ from isletnet.ui.session import Session, open_session
 
 Tone = Literal["", "good", "info", "warning", "severe"]
 
-STYLE = Path(__file__).parent / "style" / "isletnet.css"
+STYLES = Path(__file__).parent / "style"
 _JS = Path(__file__).parent / "js"
 
 
@@ -53,7 +53,7 @@ class Page:
         )
         self._notices = widgets.HTML()
         self.body = widgets.VBox()
-        css = widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>")
+        css = widgets.HTML(f"<style>{(STYLES / 'isletnet.css').read_text(encoding='utf-8')}</style>")
         self.root = widgets.VBox([css, self.shell, self._notices, self.body])
         self.root.add_class("isletnet")
         self.body.add_class("islet-main")
@@ -131,6 +131,14 @@ def row(*children: widgets.Widget) -> widgets.Box:
     return box
 
 
+def labelled(text: str, field: widgets.Widget, size: Literal["short", "long", ""] = "") -> widgets.Widget:
+    """Put a name before a field."""
+    field.description, field.style.description_width = text, "initial"
+    if size:
+        field.add_class(f"islet-{size}")
+    return field
+
+
 def button(text: str, on_click: Callable[[], Any], *, kind: Literal["", "main", "danger"] = "") -> widgets.Button:
     """Make a button; wrap ``on_click`` with `Page.guarded` before."""
     made = widgets.Button(description=text)
@@ -198,7 +206,13 @@ def table_html(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: s
 
 
 def _links(active: str) -> list[dict[str, Any]]:
-    pages = {"analyse": _("Analyse"), "history": _("History"), "status": _("Status")}
+    pages = {
+        "analyse": _("Analyse"),
+        "correct": _("Correct"),
+        "view3d": _("3D"),
+        "history": _("History"),
+        "status": _("Status"),
+    }
     return [{"href": name, "text": text, "active": name == active} for name, text in pages.items()]
 
 

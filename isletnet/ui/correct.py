@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from isletnet.ui.editing.numbers import Numbers
     from isletnet.ui.session import Session
 
-_STYLE = Path(__file__).parent / "style"
 _LISTED_N = 20
 
 
@@ -41,12 +39,16 @@ class Corrector:
         self.root = widgets.VBox(
             [
                 bits.section(
-                    bits.row(labelled(_("Image"), self._images), labelled(_("Version"), self._versions), self._links),
+                    bits.row(
+                        bits.labelled(_("Image"), self._images),
+                        bits.labelled(_("Version"), self._versions),
+                        self._links,
+                    ),
                     self._cards,
                 ),
                 bits.section(self._place),
                 bits.section(
-                    bits.row(labelled(_("Note"), self._note, "long"), save, discard),
+                    bits.row(bits.labelled(_("Note"), self._note, "long"), save, discard),
                     self._given,
                     bits.html(f"<p>{escape(consent_text())}</p>", "islet-quiet"),
                     self._measured,
@@ -154,20 +156,6 @@ def page(session: Session | None = None) -> None:
     bits.show_page(_build, title="Correct", active="correct", session=session)
 
 
-def labelled(text: str, field: widgets.Widget, size: Literal["short", "long", ""] = "") -> widgets.Widget:
-    """Put a name before a field."""
-    field.description, field.style.description_width = text, "initial"
-    if size:
-        field.add_class(f"islet-{size}")
-    return field
-
-
-def look(*names: str) -> widgets.HTML:
-    """Bring style sheets of ``style/`` onto a page."""
-    sheets = ((_STYLE / f"{name}.css").read_text(encoding="utf-8") for name in names)
-    return bits.html(f"<style>{''.join(sheets)}</style>", "islet-hidden")
-
-
 def consent_text() -> str:
     """The wording that a person agrees to who gives an image for training."""
     return _(
@@ -205,7 +193,7 @@ def _build(page: bits.Page) -> widgets.Widget:
     if request.status.state != "done":
         return bits.section(bits.html(bits.notice_html(_("This request has no result that could be corrected."))))
     results = request.results()
-    return widgets.VBox([look("fields"), Corrector(page, request, results, asked_image(session, results)).root])
+    return Corrector(page, request, results, asked_image(session, results)).root
 
 
 def _links(request_id: str, image: int) -> str:

@@ -120,13 +120,14 @@ def warnings() -> dict[str, str]:
         "out_of_focus": _("The picture is out of focus, so outlines are uncertain."),
         "colours_unlike_training": _("The colours differ from those the network knows. Check the outlines by eye."),
         "bubble_suspected": _("There may be air bubbles in the picture. Check that none is counted as an islet."),
-        "many_cut_by_border": _("{cut_n} of {islets_n} islets are cut by the edge of the picture. Take a wider field."),
-        "too_few_islets": _("{islets_n} islets are few: the IEQ is uncertain by chance alone. Count about {needed_n}."),
-        "oversize_islets": _("{oversize_n} islets are very large. Some may be several islets in one outline."),
+        "many_cut_by_border": _("Islets cut by the edge of the picture: {cut_n} of {islets_n}. Take a wider field."),
+        "too_few_islets": _("Few islets ({islets_n}): the IEQ is uncertain by chance alone. Count about {needed_n}."),
+        "oversize_islets": _("Very large islets: {oversize_n}. Some may be several islets in one outline."),
         "very_high_exocrine_contact": _(
             "Much of the islets' outline ({mean_contact_fraction}) touches exocrine tissue, so volumes are understated."
         ),
         "networks_disagree": _("The networks disagree on this picture. Check the outlines by eye."),
         "nothing_found": _("No islet was found that is large enough to be counted."),
+        "same_image_twice": _("One picture came {copies_n} times, and its islets count each time. Keep one."),
         "replicates_differ": _("The repeated counts differ more than chance allows. Count again."),
     }

@@ -48,13 +48,13 @@ class History:
         self.root = widgets.VBox(
             [
                 bits.section(
-                    bits.row(_labelled(_("Search"), self._words), _labelled(_("State"), self._kind)),
+                    bits.row(bits.labelled(_("Search"), self._words, "long"), bits.labelled(_("State"), self._kind)),
                     self._table,
                     bits.row(*self._actions, self._older),
                     self._question,
                 ),
                 bits.section(
-                    bits.row(_labelled(_("Quantity"), self._quantity)),
+                    bits.row(bits.labelled(_("Quantity"), self._quantity)),
                     self._compared,
                     self._trend,
                     title=_("Comparison and trend"),
@@ -254,9 +254,3 @@ def _name(finding: Finding) -> str:
 
 def _quiet(text: str) -> str:
     return f'<p class="islet-quiet" lang="{language()}">{escape(text)}</p>'
-
-
-def _labelled(text: str, field: widgets.Widget) -> widgets.Widget:
-    """Put the name of a field above it; screen readers are told the same."""
-    field.description, field.style.description_width = text, "initial"
-    return field

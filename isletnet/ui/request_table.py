@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ import anywidget
 import traitlets
 
 from isletnet.client import Status
-from isletnet.ui.bits import esm
+from isletnet.ui.bits import STYLES, esm
 from isletnet.ui.charts import clock, day
 from isletnet.ui.i18n import ABSENT, _, ngettext, number, percent
 from isletnet.ui.past import Finding, Mark, sample_of
@@ -21,8 +20,8 @@ from isletnet.ui.past import Finding, Mark, sample_of
 class RequestTable(anywidget.AnyWidget):
     """Shows rows and tells which are ``chosen``; ``is_seen`` becomes true when a browser shows it."""
 
-    _esm = esm("history.js")
-    _css = Path(__file__).parent / "style" / "history.css"
+    _esm = esm("bits.js", "history.js")
+    _css = STYLES / "history.css"
     head = traitlets.List(traitlets.Unicode()).tag(sync=True)
     rows: traitlets.List[Any] = traitlets.List().tag(sync=True)
     texts = traitlets.Dict().tag(sync=True)

@@ -13,12 +13,21 @@ from isletnet.ui.words import criterion_name, method_name, quantity_name, unit_n
 Summary = Mapping[str, Any]
 
 
-def headline(summary: Summary) -> list[str]:
-    """Write the headline numbers of a sample or an image as cards, each with its interval and method."""
+def headline(summary: Summary, smallest_um: float) -> list[str]:
+    """Write the headline numbers of a sample or an image as cards, each with its interval and method.
+
+    Parameters
+    ----------
+    summary
+        As the service gives it.
+    smallest_um
+        Diameter from which islets are counted.
+    """
     prepared = summary.get("preparation") or {}
+    counted = _("of at least {um} µm", um=number(smallest_um)) if summary["um_per_px"] else ""
     made = [
         _card(_("IEQ in the pictures"), summary["ieq"], method_name(summary["ieq_method"])),
-        _card(_("Islets counted"), summary["count"], _("of at least 50 µm") if summary["um_per_px"] else ""),
+        _card(_("Islets counted"), summary["count"], counted),
         _card(
             _("Purity"), summary["purity_area"], _("share of the tissue's area"), _tone(summary, "purity_area_fraction")
         ),

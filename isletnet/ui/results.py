@@ -70,7 +70,7 @@ def show_results(session: Session, results: Results) -> widgets.Widget:
     ]
     if results.versions:
         parts.append(html(notice_html(_correction(results), "info")))
-    parts += [_sample(sample) for sample in results.samples]
+    parts += [_sample(sample, _smallest_um(results.images[0]["record"])) for sample in results.samples]
     saving = section(_files(session, results.request_id), title=_("Save and print"))
     saving.add_class("islet-no-print")
     parts.append(saving)
@@ -78,11 +78,13 @@ def show_results(session: Session, results: Results) -> widgets.Widget:
     return widgets.VBox(parts)
 
 
-def _sample(sample: Mapping[str, Any]) -> widgets.Widget:
+def _sample(sample: Mapping[str, Any], smallest_um: float) -> widgets.Widget:
     summary = sample["summary"]
     about = ngettext("{n} image", "{n} images", len(sample["images"]))
-    name = sample["name"] or _("Sample without a name")
-    parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary))]
+    title = f"{sample['name'] or _('Sample without a name')} · {about}"
+    if summary is None:
+        return section(html(notice_html(_not_joined(), "warning")), title=title)
+    parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary, smallest_um))]
     if summary["criteria"]:
         parts += [html(f"<h3>{escape(_('Release criteria'))}</h3>{criteria_html(summary)}")]
     replicates = (summary["preparation"] or {}).get("replicate_cv_fraction")
@@ -92,7 +94,18 @@ def _sample(sample: Mapping[str, Any]) -> widgets.Widget:
         parts.append(_folded(_("Size classes"), size_classes_html(summary), is_open=True))
         parts.append(_folded(_("Volume methods side by side"), methods_html(summary)))
     parts.append(_folded(_("All numbers, with their methods"), all_numbers_html(summary)))
-    return section(*parts, title=f"{name} · {about}")
+    return section(*parts, title=title)
+
+
+def _not_joined() -> str:
+    return _(
+        "These images could not be added up to one sample: either each of them needs a pixel size or none, and what "
+        "you write about the sample must be the same for all. The numbers of each image are below."
+    )
+
+
+def _smallest_um(record: Mapping[str, Any]) -> float:
+    return float(record["provenance"]["parameters"]["smallest_islet_um"])
 
 
 def _folded(title: str, content: str, *, is_open: bool = False) -> widgets.HTML:
@@ -143,8 +156,10 @@ def _image(session: Session, results: Results, image: Mapping[str, Any]) -> widg
     doors = ((f"correct?{query}", _("Correct the outlines")), (f"view3d?{query}", _("View in 3D")))
     links = "".join(f'<a class="islet-button" href="{href}">{escape(text)}</a>' for href, text in doors)
     onward = html(f'<div class="islet-row islet-no-print">{links}</div>')
-    several = len(results.images) > 1
-    parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary))] if several else []
+    parts: list[widgets.Widget] = []
+    # The numbers of the only image stand above, as those of its sample.
+    if len(results.images) > 1:
+        parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary, _smallest_um(record)))]
     return section(*parts, viewer, downloads, onward, html(_made_by(record)), title=image["name"])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -23,7 +22,7 @@ class Ticker(anywidget.AnyWidget):
     """Counts ``tick`` up every ``every_s`` seconds while a browser shows the page."""
 
     _esm = bits.esm("ticker.js")
-    _css = Path(__file__).parent / "style" / "status.css"
+    _css = bits.STYLES / "status.css"
     every_s = traitlets.Float(EVERY_S).tag(sync=True)
     is_on = traitlets.Bool(True).tag(sync=True)
     tick = traitlets.Int(0).tag(sync=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from isletnet.ui import bits
-from isletnet.ui.correct import asked_image, choice_html, look
+from isletnet.ui.correct import asked_image, choice_html
 from isletnet.ui.i18n import _
 from isletnet.ui.space.apart import start
 from isletnet.ui.space.model_view import ModelView
@@ -23,7 +23,7 @@ def page(session: Session | None = None) -> None:
 
 
 def _build(page: bits.Page) -> widgets.Widget:
-    return widgets.VBox([look("fields", "space"), _of_request(page), StackView(page).root])
+    return widgets.VBox([_of_request(page), StackView(page).root])
 
 
 def _of_request(page: bits.Page) -> widgets.Widget:

@@ -1,8 +1,11 @@
-"""The examples for scientists run from the first cell to the last, in a kernel, against a real service."""
+"""The notebooks run from the first cell to the last, in a kernel, against a real service."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,8 @@ from service_in_process import service
 from isletnet.client import Client
 from tests.client.live import Server
 
-EXAMPLES = Path(__file__).parents[2] / "notebooks" / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "notebooks" / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
 MOST_CELLS_N = 15
 
@@ -98,3 +102,34 @@ def test_batch_run_twice_is_one_request(server: Server, tmp_path: Path):
         assert "done, 0 of 1 images failed" in told(outputs)
     with Client(server.url) as client:
         assert len(client.requests(sample="samples").requests) == 1
+
+
+@pytest.mark.browser
+def test_pages_and_examples_pass_nbval(server: Server, tmp_path: Path):
+    sample = str(ROOT / "samples" / "islets.tif")
+    given = {
+        "service_client": {"service": server.url, "images": [sample], "folder": str(tmp_path / "results")},
+        "batch": {"service": server.url, "images": str(ROOT / "samples"), "batch": "by nbval"},
+    }
+    paths = [
+        *sorted(EXAMPLES.parent.glob("*.ipynb")),
+        *(EXAMPLES / f"{name}.ipynb" for name in set(NAMES) - set(given)),
+    ]
+    for name, parameters in given.items():
+        paths.append(tmp_path / f"{name}.ipynb")
+        papermill.execute_notebook(str(EXAMPLES / f"{name}.ipynb"), str(paths[-1]), parameters, prepare_only=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--quiet",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-p",
+        "no:cacheprovider",
+    ]
+    environment = {**os.environ, "ISLETNET_PORT": str(server.port)}
+    done = subprocess.run([*command, *map(str, paths)], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    cells_n = sum(cell["cell_type"] == "code" for path in paths for cell in json.loads(path.read_text())["cells"])
+    assert f"{cells_n} passed" in done.stdout

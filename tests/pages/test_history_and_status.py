@@ -30,8 +30,12 @@ def test_compare_sort_and_delete_without_a_mouse(pages: Pages, chromium: Browser
     for name in ("Donor 1", "Donor 2"):
         page.get_by_label(f"Choose: {name}").press("Space")
 
+    # A button that is not ready yet takes no key.
+    delete = page.get_by_role("button", name="Delete …")
+    expect(delete).to_be_disabled(timeout=PATIENCE_MS)
     page.get_by_label("Choose: Mistake").press("Space")
-    page.get_by_role("button", name="Delete …").press("Enter")
+    expect(delete).to_be_enabled(timeout=PATIENCE_MS)
+    delete.press("Enter")
     page.get_by_role("button", name="Delete for ever").press("Enter")
     expect(rows).to_have_count(3, timeout=PATIENCE_MS)
 

@@ -70,6 +70,7 @@ def test_images_are_sent_followed_and_read(pages: Pages, page: Page, tmp_path: P
     expect(rows.nth(1)).to_contain_text("without it there is no IEQ")
     rows.nth(1).locator("input[type=number]").fill("2.5")
     rows.nth(0).get_by_role("checkbox").check()
+    page.get_by_label("The images show").select_option("a sampled volume each: they are averaged")
     page.fill("#islet-sample_name", "Donor 12")
     page.fill("#islet-preparation_volume_ml", "250")
     page.fill("#islet-recipient_kg", "70")
@@ -84,6 +85,8 @@ def test_images_are_sent_followed_and_read(pages: Pages, page: Page, tmp_path: P
     assert count.inner_text().strip() == f"{summary['count']['value']:,.0f}"
     per_kg = page.locator(".islet-card", has_text="IEQ per kg").locator(".islet-card-value")
     assert f"{summary['preparation']['ieq_per_kg']['value']:,.0f}" in per_kg.inner_text()
+    assert summary["preparation"]["replicates_n"] == 2
+    expect(page.locator("body")).to_contain_text("Repeated counts vary by")
     assert page.get_by_role("alert").filter(has_text="holiday.tif").inner_text().startswith("holiday.tif: This is not")
     status = httpx.get(f"{pages.server.url}/api/requests/{told['request_id']}", trust_env=False).json()
     assert [image["training"] for image in status["images"]] == [True, False]

@@ -35,7 +35,7 @@ def test_an_error_of_the_service_names_the_call():
 def test_a_warning_shows_its_evidence():
     said = friendly.warning("many_cut_by_border", "...", {"cut_n": 4.0, "islets_n": 11.0})
 
-    assert said.startswith("4 of 11 islets")
+    assert "4 of 11." in said
 
 
 def test_a_warning_without_its_evidence_keeps_its_own_words():
@@ -49,10 +49,12 @@ def test_every_warning_of_the_analysis_is_known():
 
     import isletnet
 
-    sources = Path(isletnet.__file__).parent.glob("analysis/**/*.py")
+    home = Path(isletnet.__file__).parent
+    sources = [*home.glob("analysis/**/*.py"), home / "exports" / "results.py"]
     blocks = [found for path in sources for found in re.findall(r"QualityWarning\(\s*code=\"(\w+)\"", path.read_text())]
 
-    assert set(blocks) - set(friendly.warnings()) == set()
+    # What stands for a sample that is not pooled is for reports; the page has a sentence of its own.
+    assert set(blocks) - set(friendly.warnings()) == {"sample_not_pooled"}
     assert len(blocks) > 10
 
 

@@ -48,17 +48,17 @@ def dose(value: float | None, passed: bool | None) -> dict[str, Any]:
 
 
 def test_a_headline_number_has_its_unit_interval_and_level():
-    ieq, count, purity, diameter = (text_of(card) for card in headline(summary()))
+    ieq, count, purity, diameter = (text_of(card) for card in headline(summary(), 50.0))
 
     assert ieq == "IEQ in the pictures 190 IEQ 100 – 361 (95\xa0%) Sphere of equal area".replace("\xa0", " ")
-    assert count.startswith("Islets counted 82 62.6 – 106 (95 %)")
+    assert count == "Islets counted 82 62.6 – 106 (95 %) of at least 50 µm"
     assert purity.startswith("Purity 54 % 40 % – 70 % (95 %)")
     assert diameter == "Mean diameter 129 µm circle of equal area"
 
 
 def test_without_calibration_there_is_a_dash_and_no_micrometre():
     unknown = summary(um_per_px=None, ieq=estimate(None, "IEQ"), mean_diameter=estimate(None, "um"))
-    ieq, count, _purity, diameter = (text_of(card) for card in headline(unknown))
+    ieq, count, _purity, diameter = (text_of(card) for card in headline(unknown, 50.0))
 
     assert ieq.startswith("IEQ in the pictures –")
     assert "µm" not in count
@@ -72,7 +72,7 @@ def test_the_dose_shows_at_once_whether_it_is_enough(passed: bool | None, tone: 
         "ieq_per_kg": estimate(6786.0, "IEQ/kg"),
         "ieq_per_g_pancreas": None,
     }
-    cards = headline(summary(preparation=prepared, criteria=[dose(6786.0, passed)]))
+    cards = headline(summary(preparation=prepared, criteria=[dose(6786.0, passed)]), 50.0)
 
     assert text_of(cards[0]).startswith("Total IEQ 475,000 IEQ")
     assert text_of(cards[1]) == "IEQ per kg 6,786 IEQ/kg"
@@ -123,4 +123,4 @@ def test_an_interval_that_is_unknown_is_a_dash():
 def test_czech_cards_use_the_decimal_comma():
     set_language("cs")
 
-    assert text_of(headline(summary(ieq=estimate(9.98, "IEQ")))[0]).startswith("IEQ na snímcích 9,98 IEQ")
+    assert text_of(headline(summary(ieq=estimate(9.98, "IEQ")), 50.0)[0]).startswith("IEQ na snímcích 9,98 IEQ")

@@ -103,13 +103,21 @@ def test_islets_are_modelled_over_their_picture(tmp_path: Path) -> None:
     assert outcome["largest"] == pytest.approx(120, rel=0.01)
     assert (tmp_path / "islets.stl").stat().st_size > 5000
     tifffile.imwrite(tmp_path / "islets.tif", np.zeros((100, 140), np.uint8))
-    assert done(tmp_path, job)["code"] == "parameter_invalid"
+    assert done(tmp_path, job) == {"code": None, "islets_n": 0}
 
 
 def test_a_process_of_its_own_says_why_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "stack.tif").write_bytes(b"not a stack")
     with pytest.raises(apart.JobError, match="no z-stack that can be read"):
         asyncio.run(apart.run_apart(tmp_path, {"task": "stack", **STACK_JOB}))
+
+
+def test_an_empty_stack_and_one_of_another_kind_are_told_plainly(tmp_path: Path, grown: SyntheticStack) -> None:
+    for samples, kind in ((np.zeros_like(grown.samples), "intensity"), (grown.samples, "micrographs")):
+        (tmp_path / "stack.tif").write_bytes(tiff(samples, grown))
+        task = "cut" if kind == "micrographs" else "stack"
+        with pytest.raises(apart.JobError, match=r"^No islet was found. Choose the kind"):
+            asyncio.run(apart.run_apart(tmp_path, {"task": task, **STACK_JOB, "kind": kind}))
 
 
 def test_a_process_that_dies_or_lasts_too_long_is_told_plainly(tmp_path: Path) -> None:

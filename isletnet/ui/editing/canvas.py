@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
 from isletnet.ui import friendly
-from isletnet.ui.bits import esm
+from isletnet.ui.bits import STYLES, esm
 from isletnet.ui.editing import commands
 from isletnet.ui.i18n import _, language
 
 if TYPE_CHECKING:
     from isletnet.ui.editing.drawing import Drawing
-
-_STYLE = Path(__file__).parent.parent / "style" / "editor.css"
 
 
 class Canvas(anywidget.AnyWidget):
@@ -37,8 +34,8 @@ class Canvas(anywidget.AnyWidget):
         Pixel size; None without calibration.
     """
 
-    _esm = esm("editor_view.js", "editor_tools.js", "editor.js")
-    _css = _STYLE.read_text(encoding="utf-8")
+    _esm = esm("bits.js", "editor_view.js", "editor_tools.js", "editor.js")
+    _css = STYLES / "editor.css"
     picture_url = traitlets.Unicode().tag(sync=True)
     headers = traitlets.Dict().tag(sync=True)
     size_px: traitlets.List[Any] = traitlets.List().tag(sync=True)

@@ -1,10 +1,4 @@
 // The editor: toolbar, canvas, and the talk with the kernel, which holds the labels.
-function node(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
 async function fetchPicture(model, view, tell) {
   try {
     const answer = await fetch(model.get("picture_url"), { headers: model.get("headers"), credentials: "include" });
@@ -18,14 +12,14 @@ async function fetchPicture(model, view, tell) {
 
 function render({ model, el }) {
   const texts = model.get("texts");
-  const canvas = node("canvas", { tabIndex: 0, className: "islet-canvas", ariaLabel: texts.picture });
+  const canvas = element("canvas", { tabIndex: 0, className: "islet-canvas", ariaLabel: texts.picture });
   canvas.setAttribute("role", "application");
   const view = new View(canvas, model.get("size_px"));
-  const said = node("p", { className: "islet-said" });
+  const said = element("p", { className: "islet-said" });
   said.setAttribute("role", "status");
   const buttons = {};
   const make = (name, press, title = "") => {
-    const made = node("button", { type: "button", textContent: texts[name], title });
+    const made = element("button", { type: "button", textContent: texts[name], title });
     made.addEventListener("click", press);
     buttons[name] = made;
     return made;
@@ -111,13 +105,13 @@ function render({ model, el }) {
   }
 
   const hands = new Hands(view, { select, draw, act, tool: choose });
-  const size = node("input", { type: "range", min: 3, max: 60, value: hands.radiusScreen, ariaLabel: texts.brush });
+  const size = element("input", { type: "range", min: 3, max: 60, value: hands.radiusScreen, ariaLabel: texts.brush });
   size.addEventListener("input", () => (hands.radiusScreen = Number(size.value)));
-  const brush = node("label", { className: "islet-brush" }, texts.brush, size);
+  const brush = element("label", { className: "islet-brush" }, texts.brush, size);
   const middle = () => [canvas.clientWidth / 2, canvas.clientHeight / 2];
   const letters = Object.fromEntries(Object.entries(TOOL_KEYS).map(([key, tool]) => [tool, key.toUpperCase()]));
-  const group = (...children) => node("span", { className: "islet-tool-group" }, ...children);
-  const bar = node(
+  const group = (...children) => element("span", { className: "islet-tool-group" }, ...children);
+  const bar = element(
     "div",
     { className: "islet-toolbar", ariaLabel: texts.tools },
     group(
@@ -147,7 +141,7 @@ function render({ model, el }) {
     ),
   );
   bar.setAttribute("role", "toolbar");
-  const keys = node("details", {}, node("summary", { textContent: texts.keys }), node("p", { textContent: texts.keys_text }));
+  const keys = element("details", {}, element("summary", { textContent: texts.keys }), element("p", { textContent: texts.keys_text }));
   el.classList.add("islet-editor");
   el.append(bar, canvas, said, keys);
 

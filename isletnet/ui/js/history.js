@@ -1,11 +1,5 @@
 // A table of requests: sorted by its headings, chosen by its boxes. `rows` hold cells of {text, small, href, sort, tone}.
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
-function filled(cell, name) {
+function cellOf(cell, name) {
   const made = element(name);
   made.append(cell.href ? element("a", { href: cell.href, textContent: cell.text }) : cell.text);
   if (cell.small) made.append(element("small", { textContent: cell.small }));
@@ -65,7 +59,7 @@ function render({ model, el }) {
         choose(on ? [...model.get("chosen"), id] : model.get("chosen").filter((other) => other !== id)),
       );
       mark.dataset.id = id;
-      return element("tr", {}, element("td", {}, mark), ...cells.map((cell, column) => filled(cell, column === 1 ? "th" : "td")));
+      return element("tr", {}, element("td", {}, mark), ...cells.map((cell, column) => cellOf(cell, column === 1 ? "th" : "td")));
     });
     for (const row of body) row.querySelector("th")?.setAttribute("scope", "row");
     const caption = element("caption", { textContent: texts.caption });

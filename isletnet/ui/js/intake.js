@@ -1,7 +1,7 @@
 // New images: chosen or dropped here, sent by this browser to the service one by one, then submitted.
 const AT_ONCE = 2;
 const SILENCE_MS = 10000;
-const REMEMBERED = ["sample_volume_ul", "dilution_factor", "preparation_volume_ml", "mail_to", "network"];
+const REMEMBERED = ["sample_volume_ul", "dilution_factor", "preparation_volume_ml", "mail_to"];
 
 function sendFile(model, path, file, onProgress) {
   return new Promise((done, failed) => {
@@ -50,6 +50,7 @@ function render({ model, el }) {
   function refresh() {
     list.hidden = !items.length;
     submit.disabled = !items.length;
+    several.block.hidden = items.length < 2;
     state.textContent = items.length ? filled(texts.chosen, { n: items.length }) : texts.none_chosen;
   }
 
@@ -72,7 +73,7 @@ function render({ model, el }) {
         "div",
         { className: "islet-file" },
         element("strong", { textContent: file.name }),
-        element("span", { className: "islet-quiet", textContent: `${(file.size / 1e6).toFixed(1)} MB` }),
+        element("span", { className: "islet-quiet", textContent: `${(file.size / 1e6).toLocaleString(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} MB` }),
         element("div", { className: "islet-row" }, element("label", { htmlFor: item.um.id, textContent: texts.um_per_px }), item.um, measure, all, item.source),
         element("label", { className: "islet-check" }, item.consent, element("span", { textContent: texts.consent })),
         item.bar,
@@ -147,26 +148,30 @@ function render({ model, el }) {
       return [name, { input, block: element("div", { className: "islet-field" }, element("label", { htmlFor: input.id, textContent: label }), input, element("small", { textContent: hint ?? "" })) }];
     }),
   );
-  const network = element("select", { id: "islet-network" });
-  for (const { name, label, isDefault } of model.get("networks"))
-    network.append(element("option", { value: name, textContent: label, selected: before.network ? name === before.network : isDefault }));
-  const networkBlock = element("div", { className: "islet-field islet-wide" }, element("label", { htmlFor: "islet-network", textContent: texts.network }), network, element("small", { textContent: texts.network_hint }));
-  const grid = (names) => element("div", { className: "islet-grid" }, ...names.map((name) => fields[name].block));
-  const mail = fields.mail_to.block;
+  // Remembered like the others; `options` are [value, text].
+  function choice(name, options, value) {
+    const select = element("select", { id: `islet-${name}` }, ...options.map(([key, text]) => element("option", { value: key, textContent: text })));
+    select.value = options.some(([key]) => key === before[name]) ? before[name] : value;
+    const block = element("div", { className: "islet-field islet-wide" }, element("label", { htmlFor: select.id, textContent: texts[name] }), select, element("small", { textContent: texts[`${name}_hint`] }));
+    return { select, block };
+  }
+  const networks = model.get("networks");
+  const network = choice("network", networks.map(({ name, label }) => [name, label]), networks.find(({ isDefault }) => isDefault)?.name);
+  const several = choice("several", [["fields", texts.several_fields], ["aliquots", texts.several_aliquots]], "fields");
   const sample = ["sample_name", "sample_volume_ul", "dilution_factor", "preparation_volume_ml", "recipient_kg", "pancreas_g", "settled_tissue_ml", "viability_percent"];
 
   const form = element(
     "form",
     { className: "islet-intake" },
     element("section", { className: "islet-section" }, element("h2", { textContent: texts.images }), drop, list, element("p", { className: "islet-quiet islet-consent-why", textContent: texts.consent_why })),
-    element("section", { className: "islet-section" }, element("h2", { textContent: texts.sample }), element("p", { className: "islet-quiet", textContent: texts.sample_why }), grid(sample)),
-    element("section", { className: "islet-section" }, element("h2", { textContent: texts.options }), element("div", { className: "islet-grid" }, networkBlock, mail)),
+    element("section", { className: "islet-section" }, element("h2", { textContent: texts.sample }), element("p", { className: "islet-quiet", textContent: texts.sample_why }), element("div", { className: "islet-grid" }, ...sample.map((name) => fields[name].block), several.block)),
+    element("section", { className: "islet-section" }, element("h2", { textContent: texts.options }), element("div", { className: "islet-grid" }, network.block, fields.mail_to.block)),
     element("div", { className: "islet-row" }, submit, state),
     note,
   );
 
   function parameters() {
-    const given = { network: network.value, consent_text: texts.consent };
+    const given = { network: network.select.value, consent_text: texts.consent };
     for (const [name, { input }] of Object.entries(fields)) {
       if (input.value === "") continue;
       if (name === "viability_percent") given.viability_fraction = Number(input.value) / 100;
@@ -175,6 +180,7 @@ function render({ model, el }) {
     given.images = {};
     items.forEach((item, k) => {
       given.images[k] = { consent: item.consent.checked };
+      if (several.select.value === "aliquots") given.images[k].aliquot = String(k + 1);
       if (item.um.value && item.source.textContent !== texts.from_file) given.images[k].um_per_px = Number(item.um.value);
     });
     return given;
@@ -182,7 +188,8 @@ function render({ model, el }) {
 
   async function send() {
     const given = parameters();
-    keep("defaults", Object.fromEntries(REMEMBERED.map((name) => [name, name === "network" ? network.value : fields[name].input.value])));
+    const remembered = Object.fromEntries(REMEMBERED.map((name) => [name, fields[name].input.value]));
+    keep("defaults", { ...remembered, network: network.select.value, several: several.select.value });
     const once = { "Idempotency-Key": randomName() };
     const draft = await callApi(model, "/requests", { method: "POST", headers: { ...once, "Content-Type": "application/json" }, body: JSON.stringify(given) });
     const id = (await draft.json()).request_id;

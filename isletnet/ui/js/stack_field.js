@@ -3,15 +3,10 @@ const PIECE_BYTES = 1_000_000;
 
 function render({ model, el }) {
   const texts = model.get("texts");
-  const input = Object.assign(document.createElement("input"), { type: "file", accept: ".tif,.tiff,.ome.tif" });
-  const label = Object.assign(document.createElement("label"), { className: "islet-drop" });
-  const title = Object.assign(document.createElement("b"), { textContent: texts.choose });
-  const kinds = Object.assign(document.createElement("span"), { className: "islet-quiet", textContent: texts.kinds });
-  const bar = Object.assign(document.createElement("progress"), { max: 1, value: 0, hidden: true });
-  const said = Object.assign(document.createElement("p"), { className: "islet-said" });
-  said.setAttribute("role", "status");
-  bar.setAttribute("aria-label", texts.choose);
-  label.append(title, kinds, input);
+  const input = element("input", { type: "file", accept: ".tif,.tiff,.ome.tif", className: "islet-picker" });
+  const label = element("label", { className: "islet-drop" }, element("strong", { textContent: texts.choose }), element("span", { textContent: texts.kinds }), input);
+  const bar = element("progress", { max: 1, value: 0, hidden: true, aria: { label: texts.choose } });
+  const said = element("p", { className: "islet-said", aria: { role: "status" } });
   el.append(label, bar, said);
 
   let file = null;

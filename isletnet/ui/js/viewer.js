@@ -3,6 +3,7 @@
 const COLOURS = { Islet: "#ffe14d", "Small particle": "#ffffff", "Exocrine tissue": "#5ad1ff" };
 const BIN_UM = 50;
 const FEWEST_BINS = 7;
+const TALLEST = 0.85;
 
 function render({ model, el }) {
   const texts = model.get("texts");
@@ -45,26 +46,28 @@ function render({ model, el }) {
   const diameter = (islet) => (umPerPx ? islet.equal_area_diameter_um : islet.equal_area_diameter_px);
   const binOf = (islet) => (umPerPx ? Math.floor(diameter(islet) / BIN_UM) : 0);
 
+  // The scale at which all of the picture is seen.
+  const least = () => Math.min(canvas.width / size.width, canvas.height / size.height);
+
   function fit() {
-    const scale = canvas.width / size.width;
-    view = { scale, x: 0, y: 0 };
+    view = { scale: least(), x: 0, y: 0 };
+    settle();
     draw();
   }
 
   function zoom(factor, at = [canvas.width / 2, canvas.height / 2]) {
-    const least = canvas.width / size.width;
-    const scale = Math.min(Math.max(view.scale * factor, least), 20);
+    const scale = Math.min(Math.max(view.scale * factor, least()), 20);
     const real = scale / view.scale;
     view = { scale, x: at[0] - (at[0] - view.x) * real, y: at[1] - (at[1] - view.y) * real };
     settle();
     draw();
   }
 
-  // The picture never leaves the window.
+  // The picture never leaves the window; where it is smaller than that, it stands in the middle.
   function settle() {
-    const [width, height] = [size.width * view.scale, size.height * view.scale];
-    view.x = Math.min(0, Math.max(canvas.width - width, view.x));
-    view.y = Math.min(0, Math.max(canvas.height - height, view.y));
+    const held = (at, spare) => (spare > 0 ? spare / 2 : Math.min(0, Math.max(spare, at)));
+    view.x = held(view.x, canvas.width - size.width * view.scale);
+    view.y = held(view.y, canvas.height - size.height * view.scale);
   }
 
   function draw() {
@@ -157,7 +160,7 @@ function render({ model, el }) {
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
   canvas.addEventListener("pointerleave", () => mark(null));
   canvas.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey && view.scale <= canvas.width / size.width + 1e-6 && event.deltaY > 0) return;
+    if (!event.ctrlKey && !event.metaKey && view.scale <= least() + 1e-6 && event.deltaY > 0) return;
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 400), under(event).at);
   }, { passive: false });
@@ -195,7 +198,7 @@ function render({ model, el }) {
   }
 
   function centre(islet) {
-    const scale = Math.max(view.scale, 2 * (canvas.width / size.width));
+    const scale = Math.max(view.scale, 2 * least());
     view = { scale, x: canvas.width / 2 - islet.x * scale, y: canvas.height / 2 - islet.y * scale };
     settle();
     draw();
@@ -254,7 +257,8 @@ function render({ model, el }) {
       ]);
       picture = await createImageBitmap(image);
       canvas.width = Math.min(size.width, 1400);
-      canvas.height = Math.round((canvas.width * size.height) / size.width);
+      // All of an upright picture fits on a screen, too.
+      canvas.height = Math.round(canvas.width * Math.min(size.height / size.width, TALLEST));
       shapes = contours.features.map(shapeOf);
       islets = shapes.filter((shape) => shape.islet).map((shape) => shape.islet);
       fit();

@@ -85,6 +85,9 @@ def _known() -> dict[str, str]:
         "image_unsupported": _("This is no z-stack that can be read: a TIFF with a page for each slice, one channel."),
         "image_damaged": _("This file is damaged or cut short. Copy it again from the microscope and send it again."),
         "image_too_large": _("This stack has too many voxels. Crop it."),
+        "parameter_invalid": _(
+            "No islet was found. Choose the kind that fits the stack, or write a smaller least diameter."
+        ),
     }
 
 

@@ -60,19 +60,14 @@ def model_islets(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``islets_n``, and the least and the largest equal-area diameter.
-
-    Raises
-    ------
-    ParameterError
-        There is no islet.
+        ``islets_n``, and the ``smallest`` and the ``largest`` equal-area diameter; without islets the number alone.
     """
     width_px, height_px = job["size_px"]
     islets = read_labels((folder / ISLETS).read_bytes(), shape_px=(height_px, width_px)).astype(np.int32)
     scale = job["um_per_px"] or 1.0
     areas_px = np.bincount(islets.ravel())
     if len(areas_px) < 2:
-        raise ParameterError("there is no islet to show")
+        return {"islets_n": 0}
     diameters = 2 * np.sqrt(areas_px / np.pi) * scale
     placed = modelled_islets(islets, um_per_px=scale)
     scene = surfaces_scene(

@@ -27,7 +27,6 @@ class ModelView:
         self._page, self._request, self._results = page, request, results
         self._folder = tempfile.TemporaryDirectory(prefix="isletnet-space-")
         self._images = widgets.Dropdown(options=[(one["name"], one["number"]) for one in results.images], value=image)
-        self._images.description, self._images.style.description_width = _("Image"), "initial"
         self._images.observe(page.guarded(self._chosen), "value")
         self._place = widgets.VBox([])
         note = _(
@@ -35,7 +34,7 @@ class ModelView:
             "A picture from above says nothing of heights."
         )
         self.root = bits.section(
-            bits.row(self._images),
+            bits.row(bits.labelled(_("Image"), self._images)),
             bits.html(f"<p>{escape(note)}</p>"),
             self._place,
             title=_("Islets of this request"),
@@ -44,9 +43,18 @@ class ModelView:
     async def draw(self) -> None:
         """Fetch the outlines of the chosen image, and show its solids."""
         image = int(self._images.value)
-        record = next(one["record"] for one in self._results.images if one["number"] == image)
         self._place.children = [bits.html(bits.notice_html(_("Drawing …")))]
-        folder = Path(self._folder.name)
+        shown: list[widgets.Widget] = []
+        try:
+            shown = await self._shown(image)
+        finally:
+            if image == self._images.value:
+                self._place.children = shown
+
+    async def _shown(self, image: int) -> list[widgets.Widget]:
+        record = next(one["record"] for one in self._results.images if one["number"] == image)
+        # A folder for each drawing: another image may be chosen while one is at work.
+        folder = Path(tempfile.mkdtemp(dir=self._folder.name))
         for name in ("islets.tif", "picture.jpg"):
             path = self._request.download(f"images/{image}/{name}", folder, version=self._results.version)
             path.replace(folder / name)
@@ -56,12 +64,12 @@ class ModelView:
         label = _("diameter ({unit})", unit=unit)
         job = {"task": "model", "um_per_px": um_per_px, "size_px": size_px, "value_label": label}
         outcome = await run_apart(folder, job)
-        if image != self._images.value:
-            return
+        if not outcome["islets_n"]:
+            return [bits.html(bits.notice_html(_("There is no islet in this image.")))]
         said = ngettext("{n} islet", "{n} islets", outcome["islets_n"])
         sizes = f"{number(outcome['smallest'], 0)} – {number(outcome['largest'], 0)} {unit}"
         scene = (folder / "scene.html").read_text(encoding="utf-8")
-        self._place.children = [
+        return [
             bits.html(frame_html(scene, _("Islets in three dimensions"))),
             bits.html(f"<p>{escape(said)}, {escape(_('diameters'))} {escape(sizes)}</p>"),
             Files(folder, {"islets.stl": "STL", "islets.obj": "OBJ"}, stem=str(record["image"]["name"])),

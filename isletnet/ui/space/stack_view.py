@@ -32,11 +32,10 @@ class StackView:
         self._page = page
         self._scratch = tempfile.TemporaryDirectory(prefix="isletnet-space-")
         self._file, self._name, self._runs_n, self._is_busy = Path(self._scratch.name) / "stack.tif", "", 0, False
-        self._kind = widgets.Dropdown(options=_kinds(), value="intensity", description=_("Kind"))
+        self._kind = widgets.Dropdown(options=_kinds(), value="intensity")
         self._across = _field(_("µm per pixel"), _("from the file"))
         self._along = _field(_("µm between slices"), _("from the file"))
         self._smallest = _field(_("Smallest islet (µm)"), "50")
-        self._kind.style.description_width = "initial"
         self._go = bits.button(
             _("Find and measure"), page.guarded(lambda: start(self.measure(), page.tell)), kind="main"
         )
@@ -44,7 +43,7 @@ class StackView:
         self._said, self._place = widgets.HTML(), widgets.VBox([])
         self.root = bits.section(
             StackField(self._file, self._arrived),
-            bits.row(self._kind, self._across, self._along, self._smallest, self._go),
+            bits.row(bits.labelled(_("Kind"), self._kind), self._across, self._along, self._smallest, self._go),
             self._said,
             self._place,
             title=_("A z-stack of your own"),
@@ -136,11 +135,8 @@ def _kinds() -> list[tuple[str, str]]:
     ]
 
 
-def _field(text: str, placeholder: str) -> widgets.Text:
-    field = widgets.Text(description=text, placeholder=placeholder)
-    field.style.description_width = "initial"
-    field.add_class("islet-short")
-    return field
+def _field(text: str, placeholder: str) -> widgets.Widget:
+    return bits.labelled(text, widgets.Text(placeholder=placeholder), "short")
 
 
 def _length(field: widgets.Text) -> float | None:

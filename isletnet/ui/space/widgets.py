@@ -10,7 +10,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from isletnet.ui.bits import esm
+from isletnet.ui.bits import STYLES, esm
 from isletnet.ui.i18n import _
 
 LARGEST_STACK_BYTES = 500_000_000
@@ -28,7 +28,8 @@ class StackField(anywidget.AnyWidget):
         Is called with the file's name once it is there whole.
     """
 
-    _esm = esm("stack_field.js")
+    _esm = esm("bits.js", "stack_field.js")
+    _css = STYLES / "space.css"
     texts = traitlets.Dict().tag(sync=True)
     largest_bytes = traitlets.Int(LARGEST_STACK_BYTES).tag(sync=True)
 
