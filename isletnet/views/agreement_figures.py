@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isletnet.views.numbers import shown_value
 from isletnet.views.print_style import (
     BLACK,
     BLUE,
@@ -168,7 +169,9 @@ def bland_altman_figure(
         (limits[0], "--", "−1.96 SD"),
     ):
         axes.axhline(value, color=VERMILION, linestyle=style, linewidth=0.9, zorder=2)
-        number = f"× {value:.3g}" if is_ratio else f"{value:.3g}{unit}".replace("-", "−")
+        # Whole from 100 on: three digits alone would be written as a power of ten.
+        digits = shown_value(value) if abs(value) >= 100 else f"{value:.3g}"
+        number = f"× {digits}" if is_ratio else f"{digits}{unit}".replace("-", "−")
         axes.annotate(
             f"{name}\n{number}",
             (1.0, value),

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-# Fates of reference islets in the order in which bars stack them.
-# Of a share: a number below such a point would lie across the axis.
+# A number below a point of so small a share would lie across the axis.
 _NEAR_AXIS_PERCENT = 12.0
+# Fates of reference islets in the order in which bars stack them.
 _FATES = (
     ("matched", SKY, ""),
     ("split", GREEN, "//"),
@@ -55,6 +55,9 @@ def fates_figure(fates: pd.DataFrame, *, by: str, label: str) -> Figure:
     matplotlib.figure.Figure
         One column wide.
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     figure = new_figure(height_mm=34 + 5.5 * len(fates))
     axes = figure.subplots()
     places = np.arange(len(fates))
@@ -72,9 +75,6 @@ def fates_figure(fates: pd.DataFrame, *, by: str, label: str) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, max(100.0, float(np.nanmax(beside, initial=0.0)) * 1.05))
     axes.set_xlabel("share of reference islets (%)")
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     signs: list[Patch | Line2D] = [
         Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=fate) for fate, colour, hatch in _FATES
     ]

@@ -20,14 +20,14 @@ def shown_unit(unit: str) -> str:
 
 
 def shown_value(value: float | None, unit: str = "") -> str:
-    """Write a number without its unit: whole from 100 on, else three significant digits; a fraction as percent.
+    """Write a number without its unit: whole from 100 on, else with three digits, at most three of them decimals.
 
     Parameters
     ----------
     value
         None and NaN are shown as a dash.
     unit
-        ``fraction`` makes a percentage, without the sign; ``islets`` a whole number.
+        ``fraction`` makes a percentage of one decimal, without the sign; ``islets`` a whole number.
 
     Returns
     -------

@@ -20,6 +20,7 @@ from isletnet.views.print_style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
@@ -110,13 +111,14 @@ def drift_figure(
     for axes in grid[-1]:
         _name_periods(axes, periods)
     if len(panels) % columns and len(panels) > 1:
-        last = grid[-2, 1] if rows > 1 else grid[0, 1]
+        # Nothing stands below the last but one panel: it names the periods itself.
+        last = grid[-2, 1]
         last.tick_params(labelbottom=True)
         _name_periods(last, periods)
     return figure
 
 
-def _name_periods(axes: object, periods: Sequence[str]) -> None:
+def _name_periods(axes: Axes, periods: Sequence[str]) -> None:
     step = max(1, -(-len(periods) // _MOST_LABELS_N))
     shown = list(range(0, len(periods), step))
-    axes.set_xticks(shown, [periods[place] for place in shown], rotation=45, ha="right")  # type: ignore[attr-defined]
+    axes.set_xticks(shown, [periods[place] for place in shown], rotation=45, ha="right")

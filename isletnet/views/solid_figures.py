@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isletnet.views.overlay import scale_bar_um
 from isletnet.views.print_style import (
     BLUE,
     COLOURS,
@@ -70,7 +71,7 @@ def slices_figure(
             axes.contour(numbers == number, [0.5], colors=colour, linewidths=1.0)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         axes.set_title(title, fontsize=7, fontweight="normal")
-    bar_um = _round_length(width * um_per_px / 4)
+    bar_um = scale_bar_um(width * um_per_px)
     left = 0.05 * width
     grid[0].plot(
         [left, left + bar_um / um_per_px], [0.93 * height] * 2, color="white", linewidth=2, solid_capstyle="butt"
@@ -147,8 +148,3 @@ def shape_figure(widths_um: ArrayLike, flattening: ArrayLike, sphericity: ArrayL
         axes.set(xlabel="width of the projection (µm)", ylabel=label)
         axes.set_ylim(0, max(1.05, float(np.max(np.asarray(values), initial=1.0)) * 1.05))
     return figure
-
-
-def _round_length(length_um: float) -> float:
-    power = 10.0 ** np.floor(np.log10(length_um))
-    return float(power * max(one for one in (1, 2, 5) if one * power <= length_um))

@@ -60,6 +60,18 @@ def test_differences_stand_against_means():
     assert [note.get_text() for note in axes.texts] == ["+1.96 SD\n6 IEQ", "bias\n1.4 IEQ", "−1.96 SD\n−3 IEQ"]
 
 
+def test_large_differences_are_written_without_powers_of_ten():
+    figure = bland_altman_figure(
+        FOUND * 1000,
+        REFERENCE * 1000,
+        bias=1400.0,
+        limits=(-3000.0, 6000.0),
+        bias_interval=(100.0, 2700.0),
+        quantity_label="volume (IEQ)",
+    )
+    assert "bias\n1\u202f400 IEQ" in [note.get_text() for note in figure.axes[0].texts]
+
+
 def test_ratios_stand_against_geometric_means():
     figure = bland_altman_figure(
         FOUND,
