@@ -21,7 +21,7 @@ from isletnet.analysis.measure import measure
 from isletnet.analysis.preprocess import Background, cell_positions, estimate_background, guess_um_per_px
 from isletnet.analysis.segment import TILE_PX, segment, working_shape
 from isletnet.analysis.shapes.exocrine import exocrine_volume_um3
-from isletnet.analysis.summarise import summarise_image
+from isletnet.analysis.summarise import check_parameters, summarise_image
 from isletnet.errors import UnsupportedImageError
 from isletnet.networks.model import Network, load_network
 from isletnet.schemas import (
@@ -205,6 +205,7 @@ def analyse(
     parameters = parameters or AnalysisParameters()
     if um_per_px is not None:
         parameters = replace(parameters, um_per_px=um_per_px)
+    check_parameters(parameters)
     micrograph = _micrograph(image, name, parameters.um_per_px, max_pixels)
     network = load(parameters.network)
     calibration, scale = _scale(micrograph)

@@ -32,6 +32,7 @@ from isletnet.schemas import (
 
 __all__ = [
     "ImageNumbers",
+    "check_parameters",
     "criteria_quantities",
     "flat_row",
     "image_numbers",
@@ -130,7 +131,7 @@ def pool(
     ParameterError
         No image, only some images calibrated, or a parameter out of its range.
     """
-    _check(parameters)
+    check_parameters(parameters)
     particles = pooling.pooled_particles(images, parameters.border)
     image_of = np.repeat(np.arange(len(images)), [len(image.table) for image in images])[particles.counted]
     counted_ieq = particles.ieq(parameters.ieq_method)[particles.counted]
@@ -237,13 +238,24 @@ def _rule(particles: Particles, parameters: AnalysisParameters) -> str:
     return f"{which}; those cut by the border are {'left out' if parameters.border == 'exclude' else 'counted'}"
 
 
-def _check(parameters: AnalysisParameters) -> None:
+def check_parameters(parameters: AnalysisParameters) -> None:
+    """Refuse parameters that an analysis cannot go by.
+
+    Raises
+    ------
+    ParameterError
+        An unknown name, or a number out of its range.
+    """
     if parameters.ieq_method not in IEQ_METHODS:
         raise ParameterError(
             f"expected one of {', '.join(IEQ_METHODS)}, got {parameters.ieq_method!r}", subject="ieq_method"
         )
     if parameters.border not in ("count", "exclude"):
         raise ParameterError(f"expected 'count' or 'exclude', got {parameters.border!r}", subject="border")
+    if parameters.uncertainty not in ("networks", "flips", "none"):
+        raise ParameterError(
+            f"expected 'networks', 'flips' or 'none', got {parameters.uncertainty!r}", subject="uncertainty"
+        )
     if not 0.0 < parameters.smallest_islet_um < math.inf:
         raise ParameterError(
             f"expected a diameter above 0 um, got {parameters.smallest_islet_um}", subject="smallest_islet_um"

@@ -213,6 +213,7 @@ def test_every_method_stands_beside_the_chosen_one():
     [
         {"ieq_method": "cube"},
         {"border": "mirror"},
+        {"uncertainty": "flip"},
         {"smallest_islet_um": 0.0},
         {"smallest_islet_um": math.nan},
         {"confidence_level": 95.0},

@@ -174,7 +174,7 @@ def colours_unlike_training(
 
 
 def bubble_suspected(small: NDArray[np.uint8], factor: int) -> QualityWarning | None:
-    """Warn about air bubbles: round dark rings without red around a core as bright as the background.
+    """Warn about air bubbles: round rings without red around a core as bright as the background.
 
     Parameters
     ----------

@@ -41,8 +41,8 @@ def size_classes(particles: Particles, *, volume_method: str, smallest_islet_um:
     """
     if not particles.is_calibrated:
         return ()
-    lowest, *inner = CLASS_BOUNDS_UM
-    bounds = [smallest_islet_um, *CLASS_BOUNDS_UM] if smallest_islet_um < lowest else [lowest, *inner]
+    extra = (smallest_islet_um,) if smallest_islet_um < CLASS_BOUNDS_UM[0] else ()
+    bounds = (*extra, *CLASS_BOUNDS_UM)
     place = np.searchsorted(bounds, particles.columns["equal_area_diameter_um"][particles.counted], side="right") - 1
     weights = (np.ones(place.size), *(particles.ieq(one)[particles.counted] for one in ("ricordi_long", volume_method)))
     islets_n, ricordi, continuous = (
@@ -59,7 +59,7 @@ def size_classes(particles: Particles, *, volume_method: str, smallest_islet_um:
             count_fraction=float(count_fraction[row]),
             ieq_fraction=float(ieq_fraction[row]),
         )
-        for row, (lower, upper) in enumerate(zip(bounds, [*bounds[1:], None], strict=True))
+        for row, (lower, upper) in enumerate(zip(bounds, (*bounds[1:], None), strict=True))
     )
 
 
