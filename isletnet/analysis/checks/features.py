@@ -189,5 +189,9 @@ def _quadratic(rows: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArr
 
 def gradient(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give the length of the gradient per pixel."""
-    rows, columns = np.gradient(values)
-    return np.asarray(np.sqrt(rows * rows + columns * columns), dtype=np.float32)
+    squares = np.zeros_like(values)
+    for axis in (0, 1):
+        # The thumbnail of a narrow picture may have a single row.
+        if values.shape[axis] > 1:
+            squares += np.square(np.gradient(values, axis=axis))
+    return np.sqrt(squares)
