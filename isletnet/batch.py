@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import isletnet
 from isletnet import resume
 from isletnet.errors import ExportError, ParameterError
-from isletnet.schemas import AnalysisParameters, Criterion, SampleParameters, Summary
+from isletnet.schemas import CRITERION_QUANTITIES, AnalysisParameters, Criterion, SampleParameters, Summary
 
 if TYPE_CHECKING:
     from isletnet.analysis.pipeline import Analysis
@@ -70,7 +70,18 @@ def read_criteria(path: Path) -> tuple[Criterion, ...]:
         raise ParameterError(f"expected a JSON list of criteria: {error}", subject=str(path)) from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ParameterError("expected a JSON list of objects, one for each criterion", subject=str(path))
-    return tuple(from_plain(Criterion, entry) for entry in entries)
+    try:
+        criteria = tuple(from_plain(Criterion, entry) for entry in entries)
+    except ExportError as error:
+        names = ", ".join(field.name for field in fields(Criterion))
+        raise ParameterError(f"expected criteria with {names}: {error.message}", subject=str(path)) from error
+    for criterion in criteria:
+        if criterion.quantity not in CRITERION_QUANTITIES:
+            names = ", ".join(CRITERION_QUANTITIES)
+            raise ParameterError(
+                f"{criterion.name} is set on {criterion.quantity!r}; expected one of {names}", subject=str(path)
+            )
+    return criteria
 
 
 def analyse_files(jobs: Sequence[resume.Job], order: Order, follow: Follow = iter) -> Batch:

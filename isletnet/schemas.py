@@ -33,6 +33,13 @@ VOLUME_METHODS = ("sphere", "prolate", "oblate", "mean_diameter", "revolution", 
 RICORDI_TABLES = ("ricordi_long", "ricordi_short", "ricordi_extended")
 IEQ_METHODS = VOLUME_METHODS + RICORDI_TABLES
 
+# What a release criterion may be set on.
+CRITERION_QUANTITIES = tuple(
+    "ieq islets_n islet_index mean_diameter_um purity_area_fraction purity_volume_fraction total_ieq total_islets "
+    "ieq_per_kg ieq_per_g_pancreas islet_volume_ul replicate_cv_fraction settled_tissue_ml ieq_per_ml_settled_tissue "
+    "viability_fraction endotoxin_eu_per_kg".split()
+)
+
 CalibrationSource = Literal["caller", "file", "guess"]
 Severity = Literal["info", "warning", "severe"]
 
@@ -128,7 +135,7 @@ class AnalysisParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """One release criterion: ``quantity`` is a name that `summarise.criteria_quantities` gives."""
+    """One release criterion: ``quantity`` is one of `CRITERION_QUANTITIES`."""
 
     name: str
     quantity: str

@@ -11,7 +11,10 @@ from colour_network import write_colour_network
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from isletnet.analysis.summarise import criteria_quantities
 from isletnet.cli import app
+from isletnet.exports.records import from_plain
+from isletnet.schemas import CRITERION_QUANTITIES, SampleParameters, Summary
 
 UM_PER_PX = 2.0
 IMAGE_FILES = {"labels.tif", "islets.tif", "islets.csv", "overlay.png", "summary.json", "run.json"}
@@ -158,7 +161,10 @@ def test_own_criteria_are_judged(images: Path, tmp_path: Path, network: Path):
     ]
     (tmp_path / "criteria.json").write_text(json.dumps(criteria))
     result = analyse(images, tmp_path / "out", network, "--json", "--criteria", tmp_path / "criteria.json")
-    assert [entry["passed"] for entry in json.loads(result.stdout)["sample"]["criteria"]] == [True, False]
+    sample = json.loads(result.stdout)["sample"]
+    assert [entry["passed"] for entry in sample["criteria"]] == [True, False]
+    judged = criteria_quantities(from_plain(Summary, sample), SampleParameters())
+    assert tuple(judged) == CRITERION_QUANTITIES
 
 
 def test_copies_of_one_file_are_told(images: Path, tmp_path: Path, network: Path):
@@ -168,12 +174,15 @@ def test_copies_of_one_file_are_told(images: Path, tmp_path: Path, network: Path
     assert told == ["copy.png, two.png are copies of one file: its islets count 2 times. Keep one."]
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"name": "Purity"}]'])
+UNKNOWN_QUANTITY = '[{"name": "Purity", "quantity": "purty", "comparison": ">=", "limit": 0.5, "unit": "fraction"}]'
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"name": "Purity"}]', UNKNOWN_QUANTITY])
 def test_criteria_that_are_none_are_refused(images: Path, tmp_path: Path, network: Path, content: str):
     (tmp_path / "criteria.json").write_text(content)
     result = analyse(images, tmp_path / "out", network, "--criteria", tmp_path / "criteria.json")
     assert result.exit_code == 1
-    assert result.stderr.startswith("isletnet: ")
+    assert result.stderr.startswith(f"isletnet: {tmp_path / 'criteria.json'}: ")
     assert not (tmp_path / "out").exists()
 
 
