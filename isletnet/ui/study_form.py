@@ -18,7 +18,8 @@ from isletnet.studies.shown import shown_figure
 
 Start = Callable[[Callable[[], None]], object]
 
-_WIDE = {"layout": {"width": "34em"}, "style": {"description_width": "12em"}}
+# A long text beside a field must not make it narrower.
+_WIDE = {"layout": {"width": "34em", "flex": "0 0 auto"}, "style": {"description_width": "12em"}}
 _MOST_FIGURES_N = 12
 
 
