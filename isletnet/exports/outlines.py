@@ -98,11 +98,18 @@ def trace_mask(mask: NDArray[np.bool_], *, offset_px: tuple[int, int] = (0, 0)) 
     tuple of Outline
         One for each region, in raster order of its first pixel.
     """
-    regions, regions_n = ndimage.label(mask)
-    if regions_n <= 1:
-        return tuple(_trace_region(mask, offset_px) for _ in range(regions_n))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return ()
+    # Telling regions apart takes most of the time, and the tissue of many pictures lies in a corner.
+    left, top = int(columns[0]), int(rows[0])
+    cut = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    left, top = left + offset_px[0], top + offset_px[1]
+    regions, regions_n = ndimage.label(cut)
+    if regions_n == 1:
+        return (_trace_region(cut, (left, top)),)
     return tuple(
-        _trace_region(regions[box] == number, (offset_px[0] + box[1].start, offset_px[1] + box[0].start))
+        _trace_region(regions[box] == number, (left + box[1].start, top + box[0].start))
         for number, box in enumerate(ndimage.find_objects(regions), start=1)
     )
 
