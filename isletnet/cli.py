@@ -6,6 +6,8 @@ Heavy modules are imported in the commands, so that ``isletnet --help`` answers 
 from __future__ import annotations
 
 import json
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,7 +51,10 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    # A terminal that cannot show a letter gets a question mark instead of an error; JSON is ASCII anyway.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @app.command()
@@ -159,7 +164,7 @@ def analyse(
             typer.echo("isletnet: stopped; give the same command again to go on from here", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
-        typer.echo(json.dumps(batch.document(done), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(batch.document(done), indent=1))
     elif done.pooled is not None:
         summaries = [image.record.summary for image in done.images]
         folder = done.images[0].folder if len(done.images) == 1 else out / "*"
@@ -179,7 +184,7 @@ def networks(
     with plain_errors():
         cards = [find_network(name) for name in network_names()]
     if as_json:
-        typer.echo(json.dumps([card.content for card in cards], ensure_ascii=False, indent=1))
+        typer.echo(json.dumps([card.content for card in cards], indent=1))
     else:
         console.show_networks(cards, default=read_settings().network)
 

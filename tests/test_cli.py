@@ -98,6 +98,16 @@ def test_json_is_one_document_and_nothing_else_on_standard_output(images: Path, 
     assert [Path(path).name for path in document["files"]] == list(BATCH_FILES)
 
 
+def test_a_terminal_without_these_letters_gets_question_marks(images: Path, tmp_path: Path, network: Path):
+    arguments = ("analyse", images, "--out", tmp_path / "out", "--um-per-px", UM_PER_PX, "--network", network)
+    asked = [str(argument) for argument in (*arguments, "--sample", "Šťastný", "--sample-volume-ul", 9)]
+    plain = CliRunner(charset="ascii").invoke(app, asked, catch_exceptions=False)
+    assert plain.exit_code == 0
+    assert plain.stdout.startswith("??astn?")
+    document = CliRunner(charset="ascii").invoke(app, [*asked, "--json"], catch_exceptions=False).stdout
+    assert json.loads(document)["sample"]["name"] == "Šťastný"
+
+
 def test_a_bad_file_is_told_and_the_rest_is_done(images: Path, tmp_path: Path, network: Path):
     (images / "bad.tif").write_bytes(b"II*\0" + bytes(40))
     result = analyse(images, tmp_path / "out", network)
