@@ -38,7 +38,7 @@ lab: $(READY)  ## open JupyterLab with the example notebooks
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --quiet
 
-test-pages: $(READY)  ## run the tests that open pages in Chromium and notebooks in kernels
+test-pages: $(READY)  ## run the tests of pages and notebooks alone, also those on a whole platform
 	$(BIN)/python -m pytest --quiet -m browser
 
 check: $(READY)  ## run the linters, the type check and the import contracts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -161,10 +160,6 @@ class LookHandler(StaticFileHandler):
         self.set_header("Cache-Control", "no-cache")
 
 
-class StartHandler(_Spoken, RedirectHandler):
-    """The bare address, also that of a mail: the first page, with what stands after ``?``."""
-
-
 class Pages(Voila):  # type: ignore[misc]
     """Voila with the pages' addresses only."""
 
@@ -184,7 +179,8 @@ class Pages(Voila):  # type: ignore[misc]
             *kept,
             (rf"{base}/({'|'.join(PAGES)})", PageHandler, page),
             (rf"{base}/look/(.*)", LookHandler, {"path": str(_STYLE)}),
-            (rf"{base}/?", StartHandler, {"url": f"{base}/analyse", "permanent": False}),
+            # The bare address, also that of a mail: what stands after "?" goes along.
+            (rf"{base}/?", RedirectHandler, {"url": f"{base}/analyse", "permanent": False}),
             (r".*", AbsentHandler),
         ]
 
@@ -210,7 +206,7 @@ def serve_pages(settings: Settings, config: dict[str, Any], *, cap: int) -> None
     cap
         Most kernels at once.
     """
-    app = Pages(config=Config(json.loads(json.dumps(config))))
+    app = Pages(config=Config(config))
     app.tornado_settings = {
         "isletnet": settings,
         "isletnet_cap": cap,

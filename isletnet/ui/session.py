@@ -58,8 +58,8 @@ class Session:
         Where the page is served.
     client
         Speaks with the service as this person.
-    name, scopes
-        Who this is to the service, and what that one may do; empty until `sign_in` succeeds.
+    name
+        Who this is to the service; empty until `sign_in` succeeds.
     browser_headers
         What the browser sends along with its own calls to the service.
     """
@@ -67,17 +67,12 @@ class Session:
     place: Place
     client: Client
     name: str = ""
-    scopes: frozenset[str] = frozenset()
     browser_headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def request_id(self) -> str:
         """The request that the page's address names; empty without one."""
         return self.place.query.get("request", "")
-
-    def may(self, scope: str) -> bool:
-        """Whether this person has a scope of the service."""
-        return scope in self.scopes or "admin" in self.scopes
 
     def sign_in(self, key: str = "") -> None:
         """Ask the service who this is, with a key if it was given one.
@@ -97,7 +92,7 @@ class Session:
             client = self._connect(key, headers | browser)
         self.client.close()
         self.client, self.browser_headers = client, browser
-        self.name, self.scopes = told["name"], frozenset(told["scopes"])
+        self.name = told["name"]
 
     def _connect(self, key: str, headers: Mapping[str, str]) -> Client:
         return Client(self.place.api_url, key or None, patience_s=PAGE_PATIENCE_S, headers=headers)

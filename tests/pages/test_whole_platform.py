@@ -15,11 +15,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.deploy.one_host import HOST, PASSWORDS, free_ports, nginx, wait_for, write_configuration
 from tests.faults.live_platform import Platform
+from tests.pages.live import LOOK_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 # A network without a graphics card takes its time for a large picture.
-PATIENCE_MS = 60_000
 ANALYSED_WITHIN_MS = 600_000
 
 
@@ -83,25 +83,25 @@ def house(request: pytest.FixtureRequest) -> House:
 def test_from_images_to_the_history(house: House, chromium: Browser, real_data: Path, tmp_path: Path):
     context = chromium.new_context(viewport={"width": 1280, "height": 1000}, **house.context)
     page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
+    page.set_default_timeout(LOOK_MS)
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
     analyse(page, house, real_data, tmp_path)
     correct(page)
     # The first picture has no islet any more.
     page.get_by_role("link", name="View in 3D").nth(1).click()
-    expect(page.locator("iframe.islet-scene")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("iframe.islet-scene")).to_be_visible()
     expect(page.locator("body")).to_contain_text("A model, not a measurement")
 
     page.get_by_role("link", name="History").click()
     row = page.locator(".islet-requests tbody tr")
-    expect(row).to_have_count(1, timeout=PATIENCE_MS)
+    expect(row).to_have_count(1)
     expect(row).to_contain_text("Donor 12")
     expect(row).to_contain_text("corrected")
 
     page.get_by_role("link", name="Status").click()
     expected = "Distribution of work" if house.is_admin else "Only administrators see how the service is."
-    expect(page.locator("body")).to_contain_text(expected, timeout=PATIENCE_MS)
+    expect(page.locator("body")).to_contain_text(expected)
     assert failures == []
     context.close()
 
@@ -137,10 +137,10 @@ def correct(page: Page) -> None:
     page.locator(".islet-canvas").press("Delete")
     page.wait_for_selector(".islet-editor[data-islets='0']")
     page.get_by_role("button", name="Save as new version").click()
-    expect(page.locator(".islet-notice.islet-good")).to_contain_text("Saved as version 1", timeout=PATIENCE_MS)
+    expect(page.locator(".islet-notice.islet-good")).to_contain_text("Saved as version 1")
     page.get_by_role("link", name="Result").click()
-    expect(page.locator(".islet-notice.islet-info").first).to_contain_text("Corrected by", timeout=PATIENCE_MS)
-    expect(page.locator("[data-ready]")).to_have_count(3, timeout=PATIENCE_MS)
+    expect(page.locator(".islet-notice.islet-info").first).to_contain_text("Corrected by")
+    expect(page.locator("[data-ready]")).to_have_count(3)
     counted = page.locator(".islet-section", has_text="gtExoIsl_13.png").locator(
         ".islet-card", has_text="Islets counted"
     )

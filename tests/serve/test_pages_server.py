@@ -1,4 +1,4 @@
-"""What the pages' server lets through; how it looks is told in tests/ui."""
+"""What the pages' server lets through; how it looks is told in tests/pages."""
 
 from __future__ import annotations
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from service_in_process import Service, service
+from service_in_process import Service
 
 from isletnet.client import Client, Request, UnreachableError
 from isletnet.ui.bits import Page
@@ -18,23 +17,7 @@ from isletnet.ui.correct import Corrector, asked_image, choice_html, consent_tex
 from isletnet.ui.i18n import set_language
 from isletnet.ui.session import Place, Session
 from isletnet.ui.space.stack_view import found_by_service
-from tests.client.live import Server
 from tests.serve.requests_at_work import picture
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder = tmp_path_factory.mktemp("service")
-    return service(folder / "store", folder / "network")
-
-
-@pytest.fixture(scope="module")
-def client(made: Service) -> Iterator[Client]:
-    server = Server(lambda: made.app)
-    server.start()
-    with Client(server.url, patience_s=1.0) as client:
-        yield client
-    server.stop()
 
 
 @pytest.fixture

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from service_in_process import Service, service
+from service_in_process import Service
 
 from isletnet.client import Client, MissingError
 from isletnet.ui.bits import Page
 from isletnet.ui.history import History, consent_text
 from isletnet.ui.i18n import set_language
 from isletnet.ui.session import Place, Session
-from tests.client.live import Server
 from tests.serve.requests_at_work import picture
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder = tmp_path_factory.mktemp("service")
-    return service(folder / "store", folder / "network")
-
-
-@pytest.fixture(scope="module")
-def client(made: Service) -> Iterator[Client]:
-    """A service with two finished requests of one donor and a third that failed."""
-    server = Server(lambda: made.app)
-    server.start()
-    with Client(server.url, patience_s=1.0) as client:
-        known = {"um_per_px": 2.0, "sample_volume_ul": 100, "preparation_volume_ml": 250}
-        for discs in (2, 3):
-            client.submit([picture(discs), picture(discs, seed=2)], {"sample_name": "Donor 1", **known})
-        client.submit([picture()[:200]], {"sample_name": "<i>Donor</i> 2"})
-        made.work()
-        yield client
-    server.stop()
+def filled(made: Service, client: Client) -> Client:
+    """Two finished requests of one donor and a third that failed."""
+    known = {"um_per_px": 2.0, "sample_volume_ul": 100, "preparation_volume_ml": 250}
+    for discs in (2, 3):
+        client.submit([picture(discs), picture(discs, seed=2)], {"sample_name": "Donor 1", **known})
+    client.submit([picture()[:200]], {"sample_name": "<i>Donor</i> 2"})
+    made.work()
+    return client
 
 
 @pytest.fixture
-def history(client: Client) -> History:
+def history(filled: Client) -> History:
     """The page, seen by a browser."""
     set_language("en")
     place = Place(api_url="", browser_api_url="", query={}, language="en")
-    page = Page(Session(place=place, client=client), "History", "history")
+    page = Page(Session(place=place, client=filled), "History", "history")
     made = History(page)
     made.load()
     made._table.is_seen = True

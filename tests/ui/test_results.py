@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import ipywidgets as widgets
-import pytest
-from service_in_process import Service, service
+from service_in_process import Service
 
 from isletnet.client import Client
 from isletnet.ui.i18n import set_language
 from isletnet.ui.results import show_results
 from isletnet.ui.session import Place, Session
-from tests.client.live import Server
 from tests.serve.requests_at_work import picture
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder = tmp_path_factory.mktemp("service")
-    return service(folder / "store", folder / "network")
-
-
-@pytest.fixture(scope="module")
-def client(made: Service) -> Iterator[Client]:
-    server = Server(lambda: made.app)
-    server.start()
-    with Client(server.url, patience_s=1.0) as client:
-        yield client
-    server.stop()
 
 
 def texts(widget: widgets.Widget) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from isletnet.analysis.formats.label_files import read_labels
 from isletnet.errors import IsletnetError, ParameterError
-from isletnet.studies.islets_3d import FoundSolids, find_solids, shown_slices, whole_mesh
 from isletnet.views.surfaces import DrawnSolid, surfaces_scene
+from isletnet.volumes.found import FoundSolids, find_solids, shown_slices, whole_mesh
 from isletnet.volumes.labels_file import labels_ome_tiff
 from isletnet.volumes.meshes import Mesh, obj_bytes, stl_bytes
 from isletnet.volumes.models import PlacedMesh, modelled_islets, stack_surfaces
@@ -128,7 +128,7 @@ def measure_stack(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        As `isletnet.studies.islets_3d.find_solids`.
+        As `isletnet.volumes.found.find_solids`.
     """
     kind: StackKind = job["kind"]
     found = (

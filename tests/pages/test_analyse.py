@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from service_in_process import Service
 
 from serve.access.keys import add_key
+from tests.pages.live import Pages, live_pages, watched
 from tests.serve.requests_at_work import picture
-from tests.ui.pages_live import Pages, chromium, live_pages, watched
 
 pytestmark = pytest.mark.browser
 
@@ -25,22 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "samples" / "islets.tif"
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
-    folder = tmp_path_factory.mktemp("pages")
-    with live_pages(folder, folder / "network" / "colour") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     yield context.new_page()
     context.close()
 
@@ -239,7 +226,7 @@ def test_a_page_that_is_left_ends_its_kernel(pages: Pages, page: Page):
     open_form(page, pages)
 
     pause = threading.Event()
-    assert any(kernel_status(pages, kernel) == 404 or pause.wait(0.2) for _ in range(50))
+    assert any(kernel_status(pages, kernel) == 404 or pause.wait(0.2) for _ in range(200))
 
 
 def test_no_notebook_no_kernel_list_and_no_file_can_be_read(pages: Pages):
@@ -291,10 +278,10 @@ def test_a_tiff_of_60_mb_goes_through(pages: Pages, page: Page, tmp_path: Path):
     assert results_of(pages, page)["images"][0]["record"]["image"]["width_px"] == 5000
 
 
-def test_with_keys_a_person_signs_in_once_in_a_tab(browser: Browser, tmp_path: Path):
-    with live_pages(tmp_path, tmp_path / "network" / "colour") as pages:
+def test_with_keys_a_person_signs_in_once_in_a_tab(chromium: Browser, tmp_path: Path):
+    with live_pages(tmp_path) as pages:
         key, _told = add_key(pages.made.store, "Eva", ("submit", "read"), actor="test", now=pages.made.now())
-        context = browser.new_context()
+        context = chromium.new_context()
         page = context.new_page()
         watch = watched(page)
         page.goto(f"{pages.url}/analyse")

@@ -1,10 +1,8 @@
-"""The pages' real server beside a service in this process, and Chromium to look at them."""
+"""The pages' real server beside a service in this process, and what a browser meets there."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -16,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 from service_in_process import Service, service
 
 from tests.client.live import Server
+from tests.deploy.one_host import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_WITHIN_S = 60.0
-LOOK_MS = 40_000
+LOOK_MS = 60_000
 
 
 @dataclass(kw_only=True)
@@ -36,7 +35,7 @@ class Pages:
 
 
 @contextmanager
-def live_pages(folder: Path, network_folder: Path, **settings: Any) -> Iterator[Pages]:
+def live_pages(folder: Path, **settings: Any) -> Iterator[Pages]:
     """Start a service with somebody who does its work, and the pages beside it.
 
     Parameters
@@ -44,10 +43,9 @@ def live_pages(folder: Path, network_folder: Path, **settings: Any) -> Iterator[
     settings
         Of the service, other than the defaults.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        pages_port = int(probe.getsockname()[1])
+    (pages_port,) = free_ports(1)
     server = Server(lambda: made.app)
-    made = service(folder / "store", network_folder, port=server.port, pages_port=pages_port, **settings)
+    made = service(folder / "store", folder / "network", port=server.port, pages_port=pages_port, **settings)
     server.start()
     stopped = threading.Event()
     worker = threading.Thread(target=made.work_until, args=(stopped,))
@@ -67,17 +65,6 @@ def live_pages(folder: Path, network_folder: Path, **settings: Any) -> Iterator[
             stopped.set()
             worker.join()
             server.stop()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium."""
-    path = shutil.which("chromium")
-    assert path, "these tests need chromium (apt-get install chromium)"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @dataclass(kw_only=True)

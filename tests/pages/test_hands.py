@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +13,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from isletnet.client import Client, Request
 from isletnet.synthetic.stack import make_stack
+from tests.pages.live import LOOK_MS, Pages, watched
 from tests.serve.requests_at_work import picture
-from tests.ui.pages_live import Pages, chromium, live_pages, watched
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=40_000)
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
-    folder = tmp_path_factory.mktemp("pages")
-    with live_pages(folder, folder / "network" / "colour") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(pages: Pages) -> Iterator[Client]:
-    with Client(pages.server.url) as client:
-        yield client
 
 
 @pytest.fixture
@@ -48,9 +27,9 @@ def request_at_hand(client: Client) -> Request:
     return request
 
 
-def opened(browser: Browser, address: str, **context: object) -> tuple[Page, Locator]:
-    page = browser.new_context(viewport={"width": 1280, "height": 1400}, **context).new_page()
-    page.set_default_timeout(40_000)
+def opened(chromium: Browser, address: str, **context: object) -> tuple[Page, Locator]:
+    page = chromium.new_context(viewport={"width": 1280, "height": 1400}, **context).new_page()
+    page.set_default_timeout(LOOK_MS)
     page.goto(address)
     page.wait_for_selector(".islet-editor[data-islets]")
     return page, page.locator(".islet-canvas")
@@ -83,8 +62,8 @@ def draw(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
     page.mouse.up()
 
 
-def test_outlines_are_corrected_and_saved(pages: Pages, browser: Browser, request_at_hand: Request) -> None:
-    page, canvas = opened(browser, f"{pages.url}/correct?request={request_at_hand.id}")
+def test_outlines_are_corrected_and_saved(pages: Pages, chromium: Browser, request_at_hand: Request) -> None:
+    page, canvas = opened(chromium, f"{pages.url}/correct?request={request_at_hand.id}")
     watch = watched(page)
     counted, ieq = page.locator(".islet-card-value").nth(0), page.locator(".islet-card-value").nth(1)
     islets(page, 2)
@@ -125,8 +104,8 @@ def test_outlines_are_corrected_and_saved(pages: Pages, browser: Browser, reques
     page.context.close()
 
 
-def test_the_keyboard_alone_is_enough(pages: Pages, browser: Browser, request_at_hand: Request) -> None:
-    page, canvas = opened(browser, f"{pages.url}/correct?request={request_at_hand.id}")
+def test_the_keyboard_alone_is_enough(pages: Pages, chromium: Browser, request_at_hand: Request) -> None:
+    page, canvas = opened(chromium, f"{pages.url}/correct?request={request_at_hand.id}")
     canvas.focus()
     page.keyboard.press("n")
     expect(page.locator(".islet-said")).to_contain_text("1 islet selected")
@@ -149,9 +128,9 @@ def test_the_keyboard_alone_is_enough(pages: Pages, browser: Browser, request_at
     page.context.close()
 
 
-def test_fingers_on_a_tablet_in_czech(pages: Pages, browser: Browser, request_at_hand: Request) -> None:
+def test_fingers_on_a_tablet_in_czech(pages: Pages, chromium: Browser, request_at_hand: Request) -> None:
     tablet = {"has_touch": True, "locale": "cs-CZ"}
-    page, canvas = opened(browser, f"{pages.url}/correct?request={request_at_hand.id}&lang=cs", **tablet)
+    page, canvas = opened(chromium, f"{pages.url}/correct?request={request_at_hand.id}&lang=cs", **tablet)
     page.set_viewport_size({"width": 820, "height": 1180})
     expect(page.locator("h1")).to_have_text("Oprava")
     # The canvas has its new size one frame later.
@@ -168,14 +147,14 @@ def test_fingers_on_a_tablet_in_czech(pages: Pages, browser: Browser, request_at
 
 
 def test_islets_of_a_request_and_of_a_stack_in_space(
-    pages: Pages, browser: Browser, request_at_hand: Request, tmp_path: Path
+    pages: Pages, chromium: Browser, request_at_hand: Request, tmp_path: Path
 ) -> None:
     grown = make_stack(5, islets_n=4, um_per_px=5.0, um_per_slice=10.0)
     stream = io.BytesIO()
     metadata = {"spacing": 10.0, "unit": "um", "axes": "ZYX"}
     tifffile.imwrite(stream, grown.samples, imagej=True, resolution=(0.2, 0.2), metadata=metadata)
     (tmp_path / "stack.tif").write_bytes(stream.getvalue())
-    page = browser.new_context(viewport={"width": 1280, "height": 1700}, accept_downloads=True).new_page()
+    page = chromium.new_context(viewport={"width": 1280, "height": 1700}, accept_downloads=True).new_page()
     watch = watched(page)
     page.goto(f"{pages.url}/view3d?request={request_at_hand.id}")
     page.wait_for_selector(".islet-scene")
