@@ -15,6 +15,7 @@ from PIL import Image
 from sample_results import drawn_result
 
 from isletnet.exports.folder import read_image
+from isletnet.exports.geojson import qupath_geojson
 from isletnet.exports.results import (
     LONGEST_SIDE_PX,
     DoneImage,
@@ -22,9 +23,11 @@ from isletnet.exports.results import (
     copies,
     picture_jpeg,
     pool_samples,
+    whole_image_files,
     write_results,
     write_whole_image,
 )
+from isletnet.exports.rois import imagej_rois
 from isletnet.schemas import AnalysisParameters, ImageResult, SampleParameters
 
 FAILED = FailedImage(number=9, name="broken.png", code="image_damaged", message="It is broken.")
@@ -54,6 +57,21 @@ def test_an_image_has_its_eight_files(tmp_path: Path) -> None:
     assert (picture.format, picture.size) == ("JPEG", (320, 240))
     apart = np.asarray(picture).astype(int) - result.micrograph.pixels
     assert np.abs(apart).mean() < 8
+
+
+def test_the_files_can_be_made_without_a_folder(tmp_path: Path) -> None:
+    result: ImageResult = drawn_result()
+    files = whole_image_files(result)
+    assert list(files)[-1] == "summary.json"
+    assert {path.name: path.read_bytes() for path in write_whole_image(result, tmp_path)} == files
+
+
+def test_outlines_that_are_traced_already_give_the_same_files() -> None:
+    result: ImageResult = drawn_result()
+    files, labelled, table = whole_image_files(result), result.labelled, result.table
+    assert imagej_rois(labelled, table) == files["rois.zip"]
+    sha256 = result.provenance.image_sha256
+    assert qupath_geojson(labelled, table, image_sha256=sha256) == files["contours.geojson"]
 
 
 def test_a_large_picture_is_shrunk_and_has_no_metadata() -> None:
