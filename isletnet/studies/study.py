@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from isletnet.studies.sources import Results
+    from isletnet.studies.inputs.sources import Results
 
 _NAME_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
@@ -80,7 +80,7 @@ class Study:
         ServiceError
             The service does not give them.
         """
-        from isletnet.studies.sources import read_results
+        from isletnet.studies.inputs.sources import read_results
 
         key_file = self.parameters.get("key_file") or None
         found = read_results(self.parameters[name], key_file=None if key_file is None else Path(key_file))

@@ -12,9 +12,8 @@ from scipy import stats
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import IEQ_UM3
-from isletnet.studies.correlations import agreement_table, brief_table, class_figure, donor_figure, donor_table
 from isletnet.studies.declaration import checked, find_study
-from isletnet.studies.measurements import (
+from isletnet.studies.inputs.measurements import (
     donors_of,
     found_measurements,
     paired,
@@ -22,8 +21,9 @@ from isletnet.studies.measurements import (
     size_classes,
     unpaired,
 )
+from isletnet.studies.inputs.sources import read_results
 from isletnet.studies.runner import run_study
-from isletnet.studies.sources import read_results
+from isletnet.studies.topics.correlations import agreement_table, brief_table, class_figure, donor_figure, donor_table
 
 GOLDEN = Path(__file__).parent / "golden" / "agreement_brief.csv"
 

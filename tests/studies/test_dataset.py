@@ -13,11 +13,11 @@ from study_cells import assert_golden, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.exports.folder import read_labelled
-from isletnet.studies.codebook import codebook
-from isletnet.studies.dataset import coded_images, image_table, islet_table, picture_files
-from isletnet.studies.measurements import donors_of
-from isletnet.studies.pseudonyms import Pseudonyms, read_pseudonyms
-from isletnet.studies.sources import read_results
+from isletnet.studies.inputs.measurements import donors_of
+from isletnet.studies.inputs.sources import read_results
+from isletnet.studies.topics.codebook import codebook
+from isletnet.studies.topics.dataset import coded_images, image_table, islet_table, picture_files
+from isletnet.studies.topics.pseudonyms import Pseudonyms, read_pseudonyms
 
 KEY = b"a key of more than sixteen bytes"
 

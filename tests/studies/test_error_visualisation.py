@@ -11,9 +11,9 @@ from PIL import Image
 from study_cells import assert_golden, made, run_cells
 
 from isletnet.errors import InputError, ParameterError
-from isletnet.studies.error_cases import conditions, error_tables, outline_map, worst_cases
-from isletnet.studies.sources import read_results
-from isletnet.studies.truth import Pair, read_pair
+from isletnet.studies.inputs.sources import read_results
+from isletnet.studies.inputs.truth import Pair, read_pair
+from isletnet.studies.topics.error_cases import conditions, error_tables, outline_map, worst_cases
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ from study_cells import assert_golden, made, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import Calibration
-from isletnet.studies import islets_3d as space
-from isletnet.studies.sources import read_results
+from isletnet.studies.inputs.sources import read_results
+from isletnet.studies.topics import islets_3d as space
 from isletnet.synthetic.stack import SyntheticStack, make_stack
+from isletnet.volumes.found import StackKind, find_solids, shown_slices
 from isletnet.volumes.labels_file import labels_ome_tiff
 from isletnet.volumes.models import modelled_islets, stack_surfaces
 from isletnet.volumes.stacks import read_stack
@@ -127,9 +128,7 @@ def test_a_folder_without_stacks_and_a_stack_without_islets_are_refused(tmp_path
     path = tmp_path / "empty.tif"
     tifffile.imwrite(path, np.zeros((5, 16, 16), np.uint8), photometric="minisblack")
     with pytest.raises(ParameterError, match=r"empty.tif: no islet was found"):
-        space.find_solids(
-            path, kind="labels", um_per_px=3.0, um_per_slice=6.0, network="islet-unet", smallest_um=0.0, seed=0
-        )
+        find_solids(path, kind="labels", um_per_px=3.0, um_per_slice=6.0, network="islet-unet", smallest_um=0.0, seed=0)
 
 
 def test_pages_of_pictures_have_plain_names_of_their_own(results: Path) -> None:
@@ -141,16 +140,16 @@ def test_pages_of_pictures_have_plain_names_of_their_own(results: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["intensity", "labels"])
-def test_a_stack_from_a_file(kind: space.StackKind, tmp_path: Path) -> None:
+def test_a_stack_from_a_file(kind: StackKind, tmp_path: Path) -> None:
     grown = make_stack(5, islets_n=3)
     samples = grown.samples if kind == "intensity" else grown.labels.astype(np.uint8)
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, samples)
-    found = space.find_solids(
+    found = find_solids(
         path, kind=kind, um_per_px=3.0, um_per_slice=6.0, network="islet-unet", smallest_um=20.0, seed=0
     )
     np.testing.assert_allclose(np.sort(found.table["true_volume_um3"]), np.sort(grown.volumes_um3), rtol=0.1)
-    shown = space.shown_slices(found, space.slice_places(found, 4))
+    shown = shown_slices(found, space.slice_places(found, 4))
     assert all(one.dtype == np.uint8 and one.shape == (*samples.shape[1:], 3) for one in shown)
 
 

@@ -13,7 +13,7 @@ from study_cells import assert_golden, run_cells
 
 from isletnet.errors import ParameterError
 from isletnet.schemas import EXOCRINE, ISLET
-from isletnet.studies.network_card import TruePicture, real_pictures, score, synthetic_pictures
+from isletnet.studies.topics.network_card import TruePicture, real_pictures, score, synthetic_pictures
 
 RED, YELLOW, TAN = (210, 40, 10), (195, 190, 5), (200, 165, 20)
 

@@ -15,7 +15,8 @@ from isletnet.client import Client
 from isletnet.client.errors import AccessError
 from isletnet.errors import ParameterError
 from isletnet.storage.statistics import Event
-from isletnet.studies.operation import (
+from isletnet.studies.inputs.sources import read_results
+from isletnet.studies.topics.operation import (
     FOLLOWED,
     followed_table,
     month_table,
@@ -24,7 +25,6 @@ from isletnet.studies.operation import (
     trend_table,
     warning_table,
 )
-from isletnet.studies.sources import read_results
 from serve.statistics.events import EventLog
 from serve.statistics.tables import aggregate, to_json
 from tests.client.live import Server

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from study_cells import assert_golden, made, run_cells
 
-from isletnet.studies.sources import read_results
+from isletnet.studies.inputs.sources import read_results
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from isletnet.client import Client
 from isletnet.client.errors import AccessError
 from isletnet.errors import ParameterError
 from isletnet.exports.records import to_plain
-from isletnet.studies.sources import read_results
+from isletnet.studies.inputs.sources import read_results
 from tests.client.live import Server
 from tests.service_in_process import Service
 

@@ -23,9 +23,9 @@ from isletnet.exports.folder import write_image
 from isletnet.studies import keep, steps
 from isletnet.studies.declaration import Declaration, studies_folder
 from isletnet.studies.failure import Failure
+from isletnet.studies.inputs.sources import read_results
 from isletnet.studies.pipeline import PipelineRun, check_inputs, in_order, read_pipeline, run_pipeline
 from isletnet.studies.runner import Run
-from isletnet.studies.sources import read_results
 
 HEAD = (
     "title: T\nabout: A.\n"

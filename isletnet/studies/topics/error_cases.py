@@ -14,7 +14,7 @@ from isletnet.evaluation.errors import case_table, islet_fates, size_class
 from isletnet.evaluation.outlines import outline_distances
 from isletnet.evaluation.segmentation import ADJACENT_PX, confusion_matrix
 from isletnet.schemas import EXOCRINE
-from isletnet.studies.truth import Pair, read_pair
+from isletnet.studies.inputs.truth import Pair, read_pair
 from isletnet.views.error_pictures import Crop
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from isletnet.studies.sources import Results, StudyImage
+    from isletnet.studies.inputs.sources import Results, StudyImage
 
 # Exocrine tissue this near counts as beside an islet.
 _BESIDE_UM = 10.0
@@ -49,7 +49,7 @@ def error_tables(results: Results, truth: Path) -> ErrorTables:
     Parameters
     ----------
     results
-        From `isletnet.studies.sources.read_results`.
+        From `isletnet.studies.inputs.sources.read_results`.
     truth
         As for `read_pair`.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from isletnet.evaluation.comparison import LEAST_SAMPLES_N, Scale, compare
-from isletnet.studies.measurements import ALL, QUANTITIES, RATIO_QUANTITIES, size_class_names
+from isletnet.studies.inputs.measurements import ALL, QUANTITIES, RATIO_QUANTITIES, size_class_names
 from isletnet.views.agreement_figures import FittedLine, bland_altman_figure, identity_scatter, interval_figure
 
 if TYPE_CHECKING:

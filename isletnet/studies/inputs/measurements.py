@@ -19,7 +19,7 @@ from isletnet.analysis.summary.integrity import CLASS_BOUNDS_UM
 from isletnet.errors import ParameterError
 from isletnet.schemas import IEQ_UM3, SMALLEST_ISLET_UM
 from isletnet.studies.declaration import is_address
-from isletnet.studies.sources import Results, read_results
+from isletnet.studies.inputs.sources import Results, read_results
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

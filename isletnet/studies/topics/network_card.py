@@ -22,7 +22,7 @@ from isletnet.evaluation.segmentation import (
     pixel_scores,
 )
 from isletnet.schemas import BACKGROUND, CLASS_NAMES, EXOCRINE, IEQ_UM3, ISLET, SMALLEST_ISLET_UM, AnalysisParameters
-from isletnet.studies.measurements import read_csv
+from isletnet.studies.inputs.measurements import read_csv
 from isletnet.synthetic.scene import make_scene
 
 if TYPE_CHECKING:

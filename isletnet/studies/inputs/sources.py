@@ -104,7 +104,7 @@ def read_results(source: str | Path, *, key_file: Path | None = None) -> Results
         The service does not give the results.
     """
     if is_address(source):
-        from isletnet.studies.service import service_images
+        from isletnet.studies.inputs.service import service_images
 
         pairs = list(service_images(str(source), key_file=key_file))
     else:

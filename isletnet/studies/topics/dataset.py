@@ -15,8 +15,8 @@ from isletnet.analysis.summary.flat import flat_row
 from isletnet.errors import ParameterError
 from isletnet.exports.folder import csv_bytes
 from isletnet.exports.labels import classes_tiff, islets_tiff
-from isletnet.studies.pseudonyms import Pseudonyms
-from isletnet.studies.sources import Results, StudyImage
+from isletnet.studies.inputs.sources import Results, StudyImage
+from isletnet.studies.topics.pseudonyms import Pseudonyms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

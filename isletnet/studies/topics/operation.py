@@ -14,10 +14,10 @@ import pandas as pd
 from isletnet.errors import ParameterError
 from isletnet.evaluation.drift import LEAST_SAMPLES_N, trend
 from isletnet.studies.declaration import is_address
+from isletnet.studies.inputs.measurements import read_csv
+from isletnet.studies.inputs.service import open_client
+from isletnet.studies.inputs.sources import Results
 from isletnet.studies.keep import read_json
-from isletnet.studies.measurements import read_csv
-from isletnet.studies.service import open_client
-from isletnet.studies.sources import Results
 
 TABLES = ("days", "people", "networks", "actions", "failures")
 # What is followed over time: of the picture, then of the result.

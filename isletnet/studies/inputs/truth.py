@@ -18,7 +18,7 @@ from isletnet.schemas import ISLET
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isletnet.studies.sources import StudyImage
+    from isletnet.studies.inputs.sources import StudyImage
 
 _PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 

@@ -18,7 +18,7 @@ from isletnet.studies.keep import digest, sha256_of
 if TYPE_CHECKING:
     from isletnet.client import Client, Request
     from isletnet.schemas import LabelledIslets
-    from isletnet.studies.sources import StudyImage
+    from isletnet.studies.inputs.sources import StudyImage
 
 _SOME = re.compile(r"(?P<service>https?://.+?)/requests/(?P<ids>[A-Za-z0-9_,-]+)/?")
 _PAGE_N = 200
@@ -78,7 +78,7 @@ def _ended_requests(client: Client) -> Iterator[Request]:
 
 
 def _images(request: Request, cache: tempfile.TemporaryDirectory[str]) -> Iterator[tuple[StudyImage, dict[str, str]]]:
-    from isletnet.studies.sources import StudyImage
+    from isletnet.studies.inputs.sources import StudyImage
 
     results = request.results()
     ended = request.status.ended_utc

@@ -1,0 +1,1 @@
+"""What studies read: analysed images by either door, references, and the truth of pictures."""

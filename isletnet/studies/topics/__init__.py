@@ -1,0 +1,1 @@
+"""What single studies compute and draw; their notebooks are in ``studies/``."""
