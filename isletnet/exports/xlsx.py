@@ -259,8 +259,7 @@ def _islet_columns(images: Sequence[tuple[str, StoredImage]]) -> list[_Column]:
 def _islet_rows(images: Sequence[tuple[str, StoredImage]]) -> Iterator[list[Any]]:
     written_n = 0
     for _, image in images:
-        _, columns = read_columns(image.folder)
-        for row in zip(*columns, strict=True):
+        for row in zip(*read_columns(image.folder)[1], strict=True):
             if written_n == LAST_ROW - 1:
                 yield ["More islets than a sheet can hold: the rest is in the tables of the images."]
                 return
