@@ -9,9 +9,9 @@ import ipywidgets as widgets
 from isletnet.client import DeletedError, MissingError, Status
 from isletnet.ui import friendly
 from isletnet.ui.bits import Page, html, notice_html, show_page
-from isletnet.ui.follow import make_follow
 from isletnet.ui.i18n import _
-from isletnet.ui.intake import make_intake
+from isletnet.ui.request.follow import make_follow
+from isletnet.ui.request.intake import make_intake
 
 
 def page() -> None:
@@ -63,7 +63,7 @@ def _show_request(page: Page, body: widgets.VBox, request_id: str, *, refused: S
 def _ended(page: Page, status: Status) -> widgets.Widget:
     if status.state == "done":
         # Its words and tables are not needed to send images.
-        from isletnet.ui.results import show_results
+        from isletnet.ui.request.results import show_results
 
         results = page.session.client.request(status.request_id).results()
         return widgets.VBox([show_results(page.session, results), html(_again())])

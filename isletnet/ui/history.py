@@ -9,10 +9,10 @@ import ipywidgets as widgets
 
 from isletnet.client import Status
 from isletnet.ui import bits
-from isletnet.ui.charts import Dated, Named, beside_each_other, day, over_time
+from isletnet.ui.earlier.charts import Dated, Named, beside_each_other, day, over_time
+from isletnet.ui.earlier.past import Agreement, Finding, agreement, fetch_results, findings, matching
+from isletnet.ui.earlier.table import make_table, rows_of
 from isletnet.ui.i18n import _, language, ngettext, number, percent
-from isletnet.ui.past import Agreement, Finding, agreement, fetch_results, findings, matching
-from isletnet.ui.request_table import make_table, rows_of
 
 _PAGE_N = 50
 _FETCHED_AT_ONCE_N = 10

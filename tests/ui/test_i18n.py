@@ -3,39 +3,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from string import Formatter
 
 import pytest
-from babel.messages.extract import extract_from_file
-from babel.messages.pofile import read_po
 
-from isletnet.ui import friendly, i18n, words
+from isletnet.ui import friendly
 from isletnet.ui.i18n import _, language, ngettext, number, percent, set_language, when
-
-UI = Path(i18n.__file__).parent
-OWN_ROOMS = ("analyse", "bits", "follow", "friendly", "intake", "result_tables", "results", "words")
+from isletnet.ui.request import words
 
 
 @pytest.fixture(autouse=True)
 def english() -> Iterator[None]:
     yield
     set_language("en")
-
-
-def fields_of(text: str) -> set[str]:
-    return {name for _literal, name, _spec, _conversion in Formatter().parse(text) if name}
-
-
-def czech() -> dict[str, str]:
-    found = {}
-    for path in (UI / "locale" / "cs" / "LC_MESSAGES").glob("*.po"):
-        for message in read_po(path.open("rb"), locale="cs"):
-            if message.id:
-                ids = message.id if isinstance(message.id, tuple) else (message.id,)
-                texts = message.string if isinstance(message.string, tuple) else (message.string,)
-                found[ids[0]] = texts
-    return found
 
 
 def test_a_sentence_is_translated_and_filled_in():
@@ -76,21 +55,6 @@ def test_a_moment_is_written_in_the_language():
     set_language("cs")
     assert "2026" in when(moment)
     assert "Mar" not in when(moment)
-
-
-@pytest.mark.parametrize("room", OWN_ROOMS)
-def test_every_sentence_of_a_room_has_its_czech(room: str):
-    known = czech()
-    found = extract_from_file("python", str(UI / f"{room}.py"), keywords={"_": None, "ngettext": (1, 2)})
-    ids = {message[0] if isinstance(message, tuple) else message for _line, message, _comments, _context in found}
-
-    assert {text for text in ids if not all(known.get(text) or ("",))} == set()
-
-
-def test_czech_sentences_have_the_fields_of_the_english_ones():
-    wrong = {text: texts for text, texts in czech().items() if any(fields_of(one) != fields_of(text) for one in texts)}
-
-    assert wrong == {}
 
 
 def test_every_warning_and_problem_has_a_czech_sentence_of_its_own():

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from isletnet.client import Status
-from isletnet.ui.charts import Dated, Named, beside_each_other, over_time, ticks_to
-from isletnet.ui.past import Mark, agreement, matching, sample_of
+from isletnet.ui.earlier.charts import Dated, Named, beside_each_other, over_time, ticks_to
+from isletnet.ui.earlier.past import Mark, agreement, matching, sample_of
 
 MONDAY = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

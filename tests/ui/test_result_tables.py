@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isletnet.ui.i18n import set_language
-from isletnet.ui.result_tables import criteria_html, headline, interval, methods_html, size_classes_html
+from isletnet.ui.request.tables import criteria_html, headline, interval, methods_html, size_classes_html
 
 
 @pytest.fixture(autouse=True)

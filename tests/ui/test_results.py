@@ -10,7 +10,7 @@ from service_in_process import Service
 
 from isletnet.client import Client
 from isletnet.ui.i18n import set_language
-from isletnet.ui.results import show_results
+from isletnet.ui.request.results import show_results
 from isletnet.ui.session import Place, Session
 from tests.serve.requests_at_work import picture
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from isletnet.ui.bits import Tone, card_html, table_html
 from isletnet.ui.i18n import ABSENT, _, number, percent
-from isletnet.ui.words import criterion_name, method_name, quantity_name, unit_name
+from isletnet.ui.request.words import criterion_name, method_name, quantity_name, unit_name
 
 Summary = Mapping[str, Any]
 

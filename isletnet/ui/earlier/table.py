@@ -12,9 +12,9 @@ import traitlets
 
 from isletnet.client import Status
 from isletnet.ui.bits import STYLES, esm
-from isletnet.ui.charts import clock, day
+from isletnet.ui.earlier.charts import clock, day
+from isletnet.ui.earlier.past import Finding, Mark, sample_of
 from isletnet.ui.i18n import ABSENT, _, ngettext, number, percent
-from isletnet.ui.past import Finding, Mark, sample_of
 
 
 class RequestTable(anywidget.AnyWidget):

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from html import escape
 from statistics import median
 
+from isletnet.ui.earlier.past import Mark
 from isletnet.ui.i18n import language, number
-from isletnet.ui.past import Mark
 
 _WIDTH, _TEXT = 900, 15
 _ROW = 38

@@ -15,7 +15,7 @@ from isletnet.client import Results
 from isletnet.ui import friendly
 from isletnet.ui.bits import cards, esm, html, notice_html, section, warnings_html
 from isletnet.ui.i18n import _, language, ngettext, number, percent, when
-from isletnet.ui.result_tables import (
+from isletnet.ui.request.tables import (
     all_numbers_html,
     criteria_html,
     headline,

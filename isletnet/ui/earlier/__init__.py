@@ -1,0 +1,1 @@
+"""What was asked before: searched, compared, and followed over time."""
