@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,6 @@ def test_every_volume_method_has_a_name():
 
 def test_no_sentence_of_javascript_is_written_there():
     """Words come from Python, translated; what is left in a script is names, marks and units."""
-    for path in (UI / "js").glob("*.js"):
+    for path in (Path(friendly.__file__).parent / "js").glob("*.js"):
         shown = re.findall(r"textContent\s*[:=]\s*[\"'`]([^\"'`$]*)[\"'`]", path.read_text())
         assert [text for text in shown if re.search(r"[a-z]{3,} [a-z]{2,}", text)] == [], path.name
