@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from isletnet.schemas import AnalysisParameters, Criterion, SampleParameters
+from isletnet.schemas import CRITERION_QUANTITIES, AnalysisParameters, Criterion, SampleParameters
+
+
+def _checked_quantity(name: str) -> str:
+    if name not in CRITERION_QUANTITIES:
+        raise ValueError(f"expected one of {', '.join(CRITERION_QUANTITIES)}")
+    return name
+
 
 Text = Annotated[str, Field(max_length=200)]
+Quantity = Annotated[
+    str, AfterValidator(_checked_quantity), Field(json_schema_extra={"enum": list(CRITERION_QUANTITIES)})
+]
 Positive = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
 
 
@@ -19,7 +29,7 @@ class CriterionParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Text
-    quantity: Text
+    quantity: Quantity
     comparison: Literal[">=", "<="]
     limit: Annotated[float, Field(allow_inf_nan=False)]
     unit: Text

@@ -17,6 +17,7 @@ from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
 
 UM_PER_PX = 2.0
+CRITERION = {"name": "Count", "quantity": "islets_n", "comparison": ">=", "limit": 5, "unit": "islets"}
 
 
 def draft(api: Client, **parameters: object) -> str:
@@ -277,6 +278,7 @@ def test_a_full_queue_says_when_to_come_again(make_service: Callable[..., Servic
         ({"network": "no-such-network"}, "network"),
         ({"ieq_method": "guess"}, "ieq_method"),
         ({"images": {"0": {"dilution_factor": 0}}}, "images.0.dilution_factor"),
+        ({"criteria": [{**CRITERION, "quantity": "islets"}]}, "criteria.0.quantity"),
         ({"colour": "red"}, "colour"),
         ({"mail_to": "a@b.example, c@d.example"}, None),
         ({"mail_to": "a@b.example\r\nBcc: c@d.example"}, None),

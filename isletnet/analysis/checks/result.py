@@ -58,7 +58,7 @@ def too_few_islets(islets_n: int, ieq: Interval | None) -> QualityWarning | None
         code="too_few_islets",
         message=(
             f"{'1 islet gives' if islets_n == 1 else f'{islets_n} islets give'} IEQ only within a factor of "
-            f"{1 + half_width:.1f}; count about {needed_n}."
+            f"{1 + half_width:.1f}; count about {needed_n} islets."
         ),
         severity="info",
         evidence={"islets_n": float(islets_n), "relative_half_width": half_width, "needed_n": float(needed_n)},
