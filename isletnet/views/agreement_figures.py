@@ -21,6 +21,7 @@ from isletnet.views.print_style import (
     ONE_COLUMN_MM,
     VERMILION,
     new_figure,
+    plain_numbers,
     printed,
 )
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+# Over a wider range there is room for the powers of ten alone.
+_MANY_NUMBERS_RANGE = 300.0
 # More groups than this cannot be told apart by a sign each.
 MOST_GROUPS_N = 8
 # What to write on an axis of factors, by how far the factors reach.
@@ -108,6 +111,8 @@ def identity_scatter(
     if is_log:
         axes.set_xscale("log")
         axes.set_yscale("log")
+        _write_plain(axes.xaxis, high / low)
+        _write_plain(axes.yaxis, high / low)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel=reference_label, ylabel=found_label)
     if note:
         axes.text(0.97, 0.03, note, transform=axes.transAxes, ha="right", va="bottom")
@@ -183,6 +188,7 @@ def bland_altman_figure(
         )
     if is_ratio:
         _write_factors(axes.yaxis, np.concatenate([apart, limits]))
+        _write_plain(axes.xaxis, float(middle.max() / middle.min()) if middle.size else 1.0)
     axes.set_xlabel(f"{'geometric mean' if is_ratio else 'mean'} of both: {quantity_label}")
     axes.set_ylabel("found / reference" if is_ratio else f"found − reference{f' ({unit.strip()})' if unit else ''}")
     if len(set(names)) > 1 and len(set(names)) <= MOST_GROUPS_N:
@@ -284,6 +290,10 @@ def _write_factors(axis: Axis, factors: NDArray[np.float64]) -> None:
     axis.set_major_locator(FixedLocator(next(ticks for limit, ticks in _FACTOR_TICKS if reach < limit)))
     axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def _write_plain(axis: Axis, range_ratio: float) -> None:
+    plain_numbers(axis, subdivisions=(1, 2, 5) if range_ratio < _MANY_NUMBERS_RANGE else (1,))
 
 
 def _unit(label: str) -> str:

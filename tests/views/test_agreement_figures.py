@@ -111,3 +111,16 @@ def test_an_interval_without_a_value_leaves_its_row_empty():
     assert figure.axes[0].get_xlabel() == "factor"
     with pytest.raises(ValueError, match="zip"):
         interval_figure(["one"], [1.0], [1.0], [1.0], label="factor", counts=[1, 2])
+
+
+@pytest.mark.parametrize(("low", "high", "told"), [(2, 12, ["2", "5", "10"]), (0.05, 400, ["0.1", "1", "10", "100"])])
+def test_logarithmic_axes_are_written_in_plain_numbers(low: float, high: float, told: list[str]) -> None:
+    x = np.geomspace(low, high, 20)
+    scatter = identity_scatter(x, x, found_label="a", reference_label="b", is_log=True)
+    plot = bland_altman_figure(
+        x, x, bias=1.0, limits=(0.9, 1.1), bias_interval=(0.95, 1.05), quantity_label="IEQ", is_ratio=True
+    )
+    for axis in (scatter.axes[0].xaxis, scatter.axes[0].yaxis, plot.axes[0].xaxis):
+        first, last = axis.get_view_interval()
+        shown = [axis.get_major_formatter()(tick) for tick in axis.get_majorticklocs() if first <= tick <= last]
+        assert shown == told
