@@ -32,8 +32,8 @@ demo: $(READY)  ## analyse the bundled micrograph and say where the results are
 up: $(READY)  ## start the service and its pages on this machine, until Ctrl-C
 	@$(BIN)/isletnet up
 
-lab: $(READY)  ## open JupyterLab with the example notebooks
-	$(BIN)/jupyter lab --notebook-dir notebooks/examples
+lab: $(READY)  ## open JupyterLab with the example notebooks and the studies
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/examples/quickstart.ipynb
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --quiet

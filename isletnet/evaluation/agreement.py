@@ -167,12 +167,15 @@ def passing_bablok(found: ArrayLike, reference: ArrayLike, *, level: float = 0.9
         method="Passing-Bablok",
         samples_n=n,
         slope=slope,
-        intercept=float(np.median(y - slope * x)),
+        intercept=_intercept(x, y, slope),
         slope_interval=Interval(low=low, high=high, level=level, method=method),
-        intercept_interval=Interval(
-            low=float(np.median(y - high * x)), high=float(np.median(y - low * x)), level=level, method=method
-        ),
+        intercept_interval=Interval(low=_intercept(x, y, high), high=_intercept(x, y, low), level=level, method=method),
     )
+
+
+def _intercept(x: NDArray[np.float64], y: NDArray[np.float64], slope: float) -> float:
+    """Median intercept of a line; where few samples leave the slope without bound, the intercept has none either."""
+    return float(np.median(y - slope * x)) if math.isfinite(slope) else -slope
 
 
 def deming(found: ArrayLike, reference: ArrayLike, *, error_variance_ratio: float = 1.0, level: float = 0.95) -> Line:

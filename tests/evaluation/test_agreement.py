@@ -95,6 +95,13 @@ def test_passing_bablok_is_the_shifted_median_of_all_slopes() -> None:
     assert line.slope_interval.high == pytest.approx(slopes[47 + shift])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_slope_without_bound_leaves_the_intercept_without_one() -> None:
+    line = agreement.passing_bablok([1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 1.0])
+    assert line.slope_interval.high == math.inf
+    assert line.intercept_interval.low == -math.inf
+
+
 def test_passing_bablok_shrugs_off_an_outlier() -> None:
     x = np.linspace(1, 50, 30)
     y = 2 * x + 1
