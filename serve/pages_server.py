@@ -62,17 +62,14 @@ _TEXTS = {
 }
 
 
-class _Spoken:
+class _Spoken(RequestHandler):
     """What answers of this server share: the policy, and the language of the person."""
 
-    request: Any
-    settings: dict[str, Any]
-
     def chosen_language(self) -> str:
-        asked = self.get_query_argument("lang", "")  # type: ignore[attr-defined]
+        asked = self.get_query_argument("lang", "")
         if asked in _TEXTS:
             return str(asked)
-        cookie = self.get_cookie("isletnet-language")  # type: ignore[attr-defined]
+        cookie = self.get_cookie("isletnet-language")
         return preferred_language(cookie, self.request.headers.get("Accept-Language", ""))
 
     def protect(self) -> None:
@@ -83,18 +80,18 @@ class _Spoken:
             "Referrer-Policy": "same-origin",
         }
         for name, value in headers.items():
-            self.set_header(name, value)  # type: ignore[attr-defined]
+            self.set_header(name, value)
 
     def say(self, status: int, what: str, *, way: str, href: str) -> None:
         language = self.chosen_language()
         texts = _TEXTS[language]
-        self.clear()  # type: ignore[attr-defined]
+        self.clear()
         self.protect()
-        self.set_status(status)  # type: ignore[attr-defined]
+        self.set_status(status)
         if status == 503:
-            self.set_header("Retry-After", "60")  # type: ignore[attr-defined]
+            self.set_header("Retry-After", "60")
         template = self.settings["voila_jinja2_env"].get_template("sentence.html.j2")
-        self.finish(  # type: ignore[attr-defined]
+        self.finish(
             template.render(language=language, title=texts[what], text=texts[f"{what}_why"], way=texts[way], href=href)
         )
 
@@ -109,7 +106,7 @@ class PageHandler(_Spoken, TornadoVoilaHandler):  # type: ignore[misc]
         person = headers.get(settings.identity_header, "")
         headers.pop("Isletnet-Person", None)
         headers["Isletnet-Language"] = self.chosen_language()
-        if person and is_trusted(settings, self.request.remote_ip):
+        if person and is_trusted(settings, self.request.remote_ip or ""):
             headers["Isletnet-Person"] = person
         return super().prepare()
 
@@ -125,7 +122,7 @@ class PageHandler(_Spoken, TornadoVoilaHandler):  # type: ignore[misc]
         # A kernel is not among the others before it has started.
         opening.add(self)
         try:
-            await super().get(path=f"{name}.ipynb")
+            await TornadoVoilaHandler.get(self, path=f"{name}.ipynb")
         finally:
             opening.discard(self)
 
@@ -140,7 +137,7 @@ class PageHandler(_Spoken, TornadoVoilaHandler):  # type: ignore[misc]
             self.say(status_code, "failed", way="again", href="analyse")
 
 
-class AbsentHandler(_Spoken, RequestHandler):
+class AbsentHandler(_Spoken):
     """Every address that is none of ours."""
 
     def prepare(self) -> None:
