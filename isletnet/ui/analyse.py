@@ -68,11 +68,13 @@ def _ended(page: Page, status: Status) -> widgets.Widget:
         results = page.session.client.request(status.request_id).results()
         return widgets.VBox([show_results(page.session, results), html(_again())])
     if status.state == "dead":
-        said = notice_html(friendly.problem(status.code, status.message), "severe")
         each = "".join(
-            notice_html(f"{image.name}: {friendly.problem(image.code, image.message)}", "warning")
+            notice_html(f"{image.name}: {friendly.problem(image.code, image.message)}", "severe")
             for image in status.failed
         )
+        # A request whose images all failed has the reason of one of them.
+        is_told = status.code in {image.code for image in status.failed}
+        said = "" if is_told else notice_html(friendly.problem(status.code, status.message), "severe")
         return html(said + each + _again())
     words = {"cancelled": _("This analysis was stopped."), "deleted": _("This was deleted.")}
     return html(notice_html(words.get(status.state, status.state), "info") + _again())

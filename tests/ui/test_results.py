@@ -9,6 +9,8 @@ import ipywidgets as widgets
 from service_in_process import Service
 
 from isletnet.client import Client
+from isletnet.ui.analyse import build
+from isletnet.ui.bits import Page
 from isletnet.ui.i18n import set_language
 from isletnet.ui.request.results import show_results
 from isletnet.ui.session import Place, Session
@@ -48,3 +50,14 @@ def test_criteria_are_judged_by_what_is_known(made: Service, client: Client):
 
 def test_islets_are_counted_from_the_size_that_was_asked_for(made: Service, client: Client):
     assert "of at least 60 µm" in said(made, client, {"um_per_px": 2.0, "smallest_islet_um": 60})
+
+
+def test_a_request_that_failed_says_once_why(made: Service, client: Client):
+    set_language("en")
+    request = client.submit([("torn.png", picture()[:200])])
+    made.work()
+    place = Place(api_url="", browser_api_url="", query={"request": request.id}, language="en")
+    told = " ".join(texts(build(Page(Session(place=place, client=client), "Analyse", "analyse"))))
+
+    assert "torn.png: This file is damaged" in told
+    assert told.count("damaged") == 1
