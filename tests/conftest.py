@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,16 @@ settings.register_profile("isletnet", derandomize=True, deadline=None, max_examp
 settings.load_profile("isletnet")
 
 REAL = ROOT.parent / "shared" / "data" / "real"
+# Debian keeps servers where only root's path leads.
+PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+def find_program(name: str) -> str:
+    """Find a program of the system; a test that needs it is skipped where it is absent (.ci/run installs all)."""
+    path = shutil.which(name, path=PROGRAM_PATH)
+    if path is None:
+        pytest.skip(f"{name} is not on this machine; install it to run this test")
+    return path
 
 
 @pytest.fixture(scope="session")

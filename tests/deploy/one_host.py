@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.conftest import find_program
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 HOST = "islets.clinic.example"
@@ -73,8 +74,7 @@ def write_configuration(folder: Path, *, api: int, pages: int, http: int, https:
 @contextmanager
 def nginx(configuration: Path, port: int) -> Iterator[None]:
     """Check a configuration, and serve it until the end of the block."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "nginx"
-    command = [program, "-p", str(configuration.parent), "-c", str(configuration), "-e", "stderr"]
+    command = [find_program("nginx"), "-p", str(configuration.parent), "-c", str(configuration), "-e", "stderr"]
     tried = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert tried.returncode == 0, tried.stderr
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 from service_in_process import service
 
 from tests.client.live import Server
+from tests.conftest import find_program
 from tests.deploy.one_host import HOST, PASSWORDS, free_ports, nginx, wait_for, write_configuration
 from tests.serve.requests_at_work import picture
 
@@ -57,7 +57,7 @@ def test_a_person_signs_in_analyses_and_finds_it_in_the_history(tmp_path: Path):
     dish.write_bytes(picture(3))
     with one_host(tmp_path) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=find_program("chromium"),
             args=["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules=MAP {HOST} 127.0.0.1"],
         )
         signed_in = {"username": "ann", "password": PASSWORDS["ann"]}

@@ -1,7 +1,6 @@
 """A power cut forgets what was not forced to the disk: nothing is promised before that has happened."""
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, find_program
 from tests.faults.table import Table
 
 CALLS = "fsync,fdatasync,link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat,rename,renameat,renameat2,write"
@@ -51,8 +50,7 @@ def steps_of(trace: str) -> Iterator[Step]:
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> list[Step]:
     folder = tmp_path_factory.mktemp("traced")
-    strace = shutil.which("strace")
-    assert strace is not None, "strace is missing: install it to see what reaches the disk"
+    strace = find_program("strace")
     command = [
         strace,
         "-f",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from isletnet.client import Client, Request
+from tests.conftest import find_program
 from tests.deploy.one_host import HOST
 from tests.pages.live import LOOK_MS, Pages, live_pages
 from tests.serve.requests_at_work import picture
@@ -42,8 +42,7 @@ def finished(client: Client) -> Request:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium. It ends with each file of tests: its event loop is in the way of others."""
-    path = shutil.which("chromium")
-    assert path, "these tests need chromium (apt-get install chromium)"
+    path = find_program("chromium")
     arguments = ["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules=MAP {HOST} 127.0.0.1"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 from isletnet.synthetic import bodies
 from isletnet.views.surfaces import DrawnSolid, stack_page, surfaces_page
 from isletnet.volumes.meshes import surface_of_voxels
+from tests.conftest import find_program
 from tests.other_process import in_another_process
 
 BALL = bodies.voxels(bodies.ellipsoid([40, 40, 40]), um_per_px=8.0, um_per_slice=8.0)
@@ -45,8 +45,7 @@ def test_one_surface_needs_no_ground() -> None:
 def test_a_browser_draws_it_and_asks_nobody(page: str, tmp_path) -> None:
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium")
-    assert chromium, "this test needs chromium"
+    chromium = find_program("chromium")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     asked: list[str] = []
     broken: list[str] = []
