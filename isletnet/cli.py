@@ -111,6 +111,9 @@ def analyse(
         float | None, typer.Option(help="Volume of the settled tissue.", rich_help_panel=SAMPLE)
     ] = None,
     viability: Annotated[float | None, typer.Option(help="Viable fraction, 0 to 1.", rich_help_panel=SAMPLE)] = None,
+    endotoxin_eu_per_ml: Annotated[
+        float | None, typer.Option(help="Endotoxin in the suspension.", rich_help_panel=SAMPLE)
+    ] = None,
     criteria: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Own release criteria.", rich_help_panel=SAMPLE)
     ] = None,
@@ -153,6 +156,7 @@ def analyse(
                 pancreas_g=pancreas_g,
                 settled_tissue_ml=settled_tissue_ml,
                 viability_fraction=viability,
+                endotoxin_eu_per_ml=endotoxin_eu_per_ml,
                 criteria=() if criteria is None else batch.read_criteria(criteria),
             ),
             aliquots=aliquots,

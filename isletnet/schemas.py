@@ -156,6 +156,8 @@ class SampleParameters:
     pancreas_g: float | None = None
     settled_tissue_ml: float | None = None
     viability_fraction: float | None = None
+    # Of the final suspension.
+    endotoxin_eu_per_ml: float | None = None
     criteria: tuple[Criterion, ...] = ()
 
 

@@ -62,6 +62,7 @@ class ImageParameters(BaseModel):
     pancreas_g: Positive | None = None
     settled_tissue_ml: Positive | None = None
     viability_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    endotoxin_eu_per_ml: Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)] | None = None
     consent: bool | None = None
 
 

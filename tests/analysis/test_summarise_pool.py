@@ -129,6 +129,15 @@ def test_default_criteria_are_judged_where_the_preparation_is_known():
     assert pool(replicates(9), name="p", parameters=COUNT, sample=SampleParameters(sample_name="p")).criteria == ()
 
 
+def test_endotoxin_is_what_the_recipient_gets_with_the_whole_suspension():
+    found = pool(replicates(9), name="p", parameters=COUNT, sample=SAMPLE)
+    sample = dataclasses.replace(SAMPLE, endotoxin_eu_per_ml=0.5)
+    # 250 mL with 0.5 EU/mL each for 70 kg.
+    assert criteria_quantities(found, sample)["endotoxin_eu_per_kg"] == pytest.approx(1.785714, abs=1e-6)
+    without_weight = dataclasses.replace(sample, recipient_kg=None)
+    assert criteria_quantities(found, without_weight)["endotoxin_eu_per_kg"] is None
+
+
 def test_own_criteria_replace_the_default_ones():
     own = Criterion(name="Purity", quantity="purity_area_fraction", comparison=">=", limit=0.3, unit="fraction")
     sample = SampleParameters(criteria=(own,))
@@ -151,6 +160,7 @@ def test_own_criteria_replace_the_default_ones():
         {"pancreas_g": 0.0},
         {"settled_tissue_ml": 0.0},
         {"viability_fraction": 85.0},
+        {"endotoxin_eu_per_ml": -0.1},
         {"criteria": (Criterion(name="criteria", quantity="ieq", comparison="=", limit=1.0, unit=""),)},
         {"criteria": (Criterion(name="criteria", quantity="ieq", comparison=">=", limit=math.nan, unit=""),)},
     ],

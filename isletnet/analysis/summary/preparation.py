@@ -59,7 +59,8 @@ def check_sample(sample: SampleParameters) -> None:
     Raises
     ------
     ParameterError
-        A volume, mass or dilution is not above 0, the viability is no fraction, or a criterion cannot be judged.
+        A volume, mass or dilution is not above 0, the endotoxin is below 0, the viability is no fraction, or a
+        criterion cannot be judged.
     """
     positive = {
         "sample_volume_ul": sample.sample_volume_ul,
@@ -72,6 +73,12 @@ def check_sample(sample: SampleParameters) -> None:
     for name, value in positive.items():
         if value is not None and not 0.0 < value < math.inf:
             raise ParameterError(f"expected a number above 0, got {value}: correct it or leave it out", subject=name)
+    endotoxin = sample.endotoxin_eu_per_ml
+    if endotoxin is not None and not 0.0 <= endotoxin < math.inf:
+        raise ParameterError(
+            f"expected a number of at least 0, got {endotoxin}: correct it or leave it out",
+            subject="endotoxin_eu_per_ml",
+        )
     viability = sample.viability_fraction
     if viability is not None and not 0.0 <= viability <= 1.0:
         raise ParameterError(
@@ -191,8 +198,15 @@ def criteria_quantities(summary: Summary, sample: SampleParameters) -> dict[str,
         "settled_tissue_ml": settled_ml,
         "ieq_per_ml_settled_tissue": total_ieq / settled_ml if total_ieq is not None and settled_ml else None,
         "viability_fraction": sample.viability_fraction,
-        "endotoxin_eu_per_kg": None,
+        "endotoxin_eu_per_kg": _endotoxin_eu_per_kg(sample),
     }
+
+
+def _endotoxin_eu_per_kg(sample: SampleParameters) -> float | None:
+    """What the recipient gets with the whole suspension, in endotoxin units per kg."""
+    if sample.endotoxin_eu_per_ml is None or sample.preparation_volume_ml is None or sample.recipient_kg is None:
+        return None
+    return sample.endotoxin_eu_per_ml * sample.preparation_volume_ml / sample.recipient_kg
 
 
 def judge(criteria: Sequence[Criterion], quantities: dict[str, float | None]) -> tuple[CriterionResult, ...]:
@@ -220,7 +234,13 @@ def judge(criteria: Sequence[Criterion], quantities: dict[str, float | None]) ->
 
 def is_preparation_known(sample: SampleParameters) -> bool:
     """Whether enough is said of the preparation to judge it by the default criteria."""
-    known = (sample.preparation_volume_ml, sample.recipient_kg, sample.settled_tissue_ml, sample.viability_fraction)
+    known = (
+        sample.preparation_volume_ml,
+        sample.recipient_kg,
+        sample.settled_tissue_ml,
+        sample.viability_fraction,
+        sample.endotoxin_eu_per_ml,
+    )
     return any(value is not None for value in known)
 
 

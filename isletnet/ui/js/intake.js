@@ -158,7 +158,7 @@ function render({ model, el }) {
   const networks = model.get("networks");
   const network = choice("network", networks.map(({ name, label }) => [name, label]), networks.find(({ isDefault }) => isDefault)?.name);
   const several = choice("several", [["fields", texts.several_fields], ["aliquots", texts.several_aliquots]], "fields");
-  const sample = ["sample_name", "sample_volume_ul", "dilution_factor", "preparation_volume_ml", "recipient_kg", "pancreas_g", "settled_tissue_ml", "viability_percent"];
+  const sample = ["sample_name", "sample_volume_ul", "dilution_factor", "preparation_volume_ml", "recipient_kg", "pancreas_g", "settled_tissue_ml", "viability_percent", "endotoxin_eu_per_ml"];
 
   const form = element(
     "form",

@@ -84,6 +84,7 @@ def _fields() -> list[dict[str, Any]]:
         numeric("pancreas_g", _("Weight of the pancreas (g)"), _("Gives IEQ per gram")),
         numeric("settled_tissue_ml", _("Settled tissue (mL)")),
         numeric("viability_percent", _("Viability (%)"), max="100"),
+        numeric("endotoxin_eu_per_ml", _("Endotoxin (EU/mL)"), _("In the preparation")),
         {
             "name": "mail_to",
             "kind": "email",
