@@ -119,10 +119,13 @@ class Results:
     versions: tuple[Version, ...] = ()
 
     def table(self) -> pd.DataFrame:
-        """One row per sample: name, images, islets, and the headline estimates with the ends of their intervals."""
+        """One row per sample: name, images, islets, and the headline estimates with the ends of their intervals.
+
+        ``not_pooled`` says why a sample has no numbers of its own; its images have.
+        """
         import pandas as pd
 
-        return pd.DataFrame([_headline(sample["name"], sample["summary"]) for sample in self.samples])
+        return pd.DataFrame([_headline(sample) for sample in self.samples])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,8 +252,12 @@ def _row(image: ImageStatus) -> str:
     return f"<tr>{cell(escape(image.name), 'inherit')}{cell(escape(image.state), tone)}{cell(escape(said), tone)}</tr>"
 
 
-def _headline(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": name, "images_n": summary["images_n"], "islets_n": summary["islets_n"]}
+def _headline(sample: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": sample["name"], "images_n": len(sample["images"]), "not_pooled": sample["message"]}
+    summary = sample["summary"]
+    if summary is None:
+        return row
+    row |= {"islets_n": summary["islets_n"]}
     for column, key in (("ieq", "ieq"), ("count", "count"), ("purity_fraction", "purity_area")):
         estimate = summary[key]
         interval = estimate.get("interval") or {}

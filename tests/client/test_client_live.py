@@ -93,6 +93,20 @@ def test_the_life_of_a_request(server: Server, work: Work, tmp_path: Path):
             again.refresh()
 
 
+def test_a_sample_that_cannot_be_pooled_says_why(server: Server, work: Work):
+    with Client(server.url) as client:
+        request = client.submit(
+            [("a.png", picture(1)), ("b.png", picture(2))],
+            {"sample_name": "Donor 8", "um_per_px": 2.0},
+            per_image={0: {"recipient_kg": 60}, 1: {"recipient_kg": 70}},
+        )
+        work()
+        assert request.wait().state == "done"
+        row = request.results().table().loc[0]
+        assert (row["name"], row["images_n"]) == ("Donor 8", 2)
+        assert "recipient_kg" in row["not_pooled"]
+
+
 def test_the_same_life_with_await(server: Server, made: Service, work: Work, tmp_path: Path):
     with Client(server.url) as client:
         give_for_training(made, client)
