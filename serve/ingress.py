@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,7 @@ from serve.statistics.events import EventLog
 from serve.work.tasks import Answer, Broken, Task
 
 RETRY_S = 5.0
+MOST_WORKERS_N = 8
 _LOST = Broken(code="worker_lost", message="A part of the service broke down and is being started anew; try again.")
 
 _LOG = logging.getLogger("isletnet.serve.ingress")
@@ -44,9 +46,14 @@ class Layout(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workers_n: int = Field(default=2, ge=1)
-    worker_cpus: float = Field(default=0.5, ge=0)
+    workers_n: int = Field(default_factory=lambda: usual_workers_n(os.cpu_count() or 1), ge=1)
+    worker_cpus: float = Field(default=0.25, ge=0)
     worker_memory_mb: int = Field(default=4_000, ge=500)
+
+
+def usual_workers_n(cpus_n: int) -> int:
+    """One worker more than processors, so that tiles wait while others are measured; a few suffice for one device."""
+    return min(cpus_n, MOST_WORKERS_N - 1) + 1
 
 
 @serve.deployment(name="Ingress", ray_actor_options={"num_cpus": 0})

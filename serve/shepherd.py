@@ -59,7 +59,7 @@ class Shepherd:
         segmenter: DeploymentHandle[Any],
         *,
         workers_n: int = 2,
-        worker_cpus: float = 0.5,
+        worker_cpus: float = 0.25,
         worker_memory_mb: int = 5_000,
         settings: Settings | None = None,
     ) -> None:

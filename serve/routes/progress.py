@@ -26,6 +26,7 @@ router = APIRouter(prefix="/api/requests", tags=["progress"])
 
 LONGEST_WAIT_S = 60
 PING_S = 15.0
+SHORTEST_LOOK_S = 0.05
 # Who asks for few of many gets what was found among so many, and where to go on.
 MOST_LOOKED_AT = 500
 # A bucket takes its time for each look.
@@ -50,9 +51,13 @@ async def status(
 ) -> FullStatus:
     """Tell how far a request is."""
     await to_thread.run_sync(requests.visible, deps, who, request_id)
-    until_s = deps.monotonic() + wait
-    while deps.monotonic() < until_s and not await to_thread.run_sync(has_ended, deps.store, request_id):
-        await anyio.sleep(min(deps.look_s, max(until_s - deps.monotonic(), 0)))
+    begun_s = deps.monotonic()
+    while (waited_s := deps.monotonic() - begun_s) < wait and not await to_thread.run_sync(
+        has_ended, deps.store, request_id
+    ):
+        # Who waits for a short request hears of its end at once, and nobody much later than it took.
+        pause_s = min(deps.look_s, max(SHORTEST_LOOK_S, waited_s / 20))
+        await anyio.sleep(min(pause_s, wait - waited_s))
     return await to_thread.run_sync(status_of, deps.store, request_id)
 
 

@@ -84,6 +84,10 @@ def test_each_replica_allows_its_share_of_the_calls(tmp_path: Path, monkeypatch:
     replica._events.close()
 
 
+def test_workers_are_one_more_than_processors_up_to_a_few():
+    assert [ingress.usual_workers_n(cpus_n) for cpus_n in (1, 2, 4, 7, 64)] == [2, 3, 5, 8, 8]
+
+
 def test_a_layout_that_cannot_be_is_refused():
     for arguments in ({"workers_n": 0}, {"worker_n": 2}):
         with pytest.raises(ValidationError):
