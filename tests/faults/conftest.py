@@ -26,14 +26,12 @@ class Sizes:
     kills_n: int = 12
     overload_s: float = 40.0
     uploads_n: int = 12
-    soak_requests_n: int = 120
+    soak_s: float = 45.0
     outage_s: float = 15.0
     seed: int = SEED
 
 
-LONG = Sizes(
-    requests_n=300, kills_n=200, overload_s=600.0, uploads_n=50, soak_requests_n=1_500, outage_s=300.0, seed=SEED
-)
+LONG = Sizes(requests_n=300, kills_n=200, overload_s=600.0, uploads_n=50, soak_s=7_200.0, outage_s=300.0, seed=SEED)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from PIL import Image
 from isletnet.synthetic.scene import make_scene
 from tests.faults.calls import PARAMETERS, Sender, picture, tiff
 from tests.faults.conftest import IS_LONG, Sizes
-from tests.faults.live_platform import Platform, wait_for
+from tests.faults.live_platform import Platform
 from tests.faults.table import Table, percentiles
 from tests.load.overload import overload, peak_memory
 
@@ -163,41 +163,3 @@ def test_a_hundred_megapixels(platform: Platform, sender: Sender, table: Table, 
     table.add(f"100 MPx {kind}", "done, worker <= 4000 MB", f"{told['state']} in {seconds:.0f} s, {peak_mb:.0f} MB")
     assert told["state"] == "done", json.dumps(told)
     assert peak_mb <= 4000
-
-
-def test_hours_of_work_leave_memory_and_files_flat(platform: Platform, sender: Sender, sizes: Sizes, table: Table):
-    samples: list[tuple[int, dict[str, float], int]] = []
-    unfit = 0
-    every = max(1, sizes.soak_requests_n // 12)
-    for number in range(sizes.soak_requests_n):
-        answer = sender.try_submit([picture(1 + number % 5)])
-        unfit += answer.status >= 500
-        assert answer.request_id is not None
-        assert sender.wait(answer.request_id)["state"] == "done"
-        if number % every == every - 1:
-            samples.append((number, platform.memory_mb(), _open_files_n(platform)))
-    # What is loaded once is loaded by then.
-    late = samples[len(samples) // 3 :]
-    counts = np.array([number for number, _, _ in late])
-    slopes = {
-        kind: round(100 * float(np.polyfit(counts, [memory[kind] for _, memory, _ in late], 1)[0]), 2)
-        for kind in late[0][1]
-    }
-    files = [files_n for *_, files_n in late]
-    table.add(
-        f"{sizes.soak_requests_n} requests in a row",
-        "memory <= 1 MB/100 requests, files flat, no 5xx" if IS_LONG else "no 5xx; slopes need the long form",
-        f"MB/100 requests {slopes}; open files {files[0]} -> {files[-1]}; {unfit} of 5xx",
-    )
-    assert unfit == 0
-    assert max(files) - min(files) <= 40
-    if IS_LONG:
-        assert max(slopes.values()) <= 1.0
-
-
-def _open_files_n(platform: Platform) -> int:
-    total = 0
-    for kind in ("ingress", "shepherd", "segmenter", "keeper", "worker", "proxy"):
-        for process in platform.processes(kind):
-            total += wait_for(lambda process=process: process.num_fds(), longest_s=5, what="a count of files")
-    return total
