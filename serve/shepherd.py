@@ -20,6 +20,7 @@ from ray.serve.handle import DeploymentHandle
 from isletnet.errors import StorageError
 from isletnet.settings import Settings
 from isletnet.storage.leases import Dispatcher
+from isletnet.storage.processes import process_mark
 from isletnet.storage.store import Store, open_store
 from isletnet.storage.training import copies_due
 from isletnet.storage.versions import unfinished
@@ -77,7 +78,7 @@ class Shepherd:
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._coordinator = Coordinator(
             self._store,
-            Dispatcher(self._store, name, monotonic=time.monotonic),
+            Dispatcher(self._store, name, monotonic=time.monotonic, process=process_mark()),
             self._pool,
             monotonic=time.monotonic,
             now=_now,

@@ -27,27 +27,31 @@ from isletnet.storage.layout import (
     load,
     request_key,
 )
+from isletnet.storage.processes import has_ended
 from isletnet.storage.store import Store, Tally
 
 HEARTBEAT_S, LEASE_S = 5.0, 30.0
 FIRST_PAUSE_S = 10.0
 MOST_ATTEMPTS = 3
+# Of those whose worker was killed while others did the work for it: a restart of the machine is no fault of a request.
+MOST_LOST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who works on an attempt."""
+    """Who works on an attempt; ``process`` is the mark of one whose end can be no fault of the request."""
 
     worker: str
     token: str
     utc: datetime
+    process: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd:
-    """Why a worker gave up an attempt; a ``released`` one does not count as a failure."""
+    """How an attempt ended early; a ``released`` one, or one ``lost`` with its worker, does not count as a failure."""
 
-    how: Literal["failed", "released"]
+    how: Literal["failed", "released", "lost"]
     utc: datetime
     code: str | None = None
     message: str | None = None
@@ -73,21 +77,29 @@ class Dispatcher:
         Name of the worker, for people who look.
     monotonic
         A clock in seconds that never goes back; nobody else's clock decides whether a worker is lost.
+    process
+        The mark of this process if it only hands work out (`isletnet.storage.processes.process_mark`). When it has
+        ended, others on its machine take its requests at once.
     """
 
-    def __init__(self, store: Store, worker: str, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, worker: str, *, monotonic: Callable[[], float], process: str | None = None
+    ) -> None:
         self._store = store
         self._worker = worker
+        self._process = process
         self._monotonic = monotonic
         self._seen: dict[str, tuple[object, float]] = {}
+        self._holders: dict[tuple[str, int], str | None] = {}
 
     def take(self, *, now: datetime) -> Lease | None:
         """Claim the oldest request that nobody works on; None if there is none. Ends those that are past help.
 
         One whose records are damaged is passed over; sweeping tells of it.
         """
-        entries = list(self._store.list_keys(OPEN))
-        self._seen = {key: seen for key, seen in self._seen.items() if key in set(entries)}
+        entries = dict.fromkeys(self._store.list_keys(OPEN))
+        self._seen = {key: seen for key, seen in self._seen.items() if key in entries}
+        self._holders = {of: holder for of, holder in self._holders.items() if of[0] in entries}
         aside = Aside()
         for entry in entries:
             with aside():
@@ -102,13 +114,16 @@ class Dispatcher:
         last = max(attempts, default=0)
         if last:
             ends = _ends(self._store, request.request_id, attempts)
+            if last not in ends and self._is_lost(entry, request, last):
+                ends[last] = _leave(self._store, request.request_id, last, AttemptEnd(how="lost", utc=now))
             failures = sum(number not in ends or ends[number].how == "failed" for number in attempts)
-            if self._unchanged_s(entry, (last, attempts[last])) < _patience_s(ends.get(last), failures):
+            lost = sum(one.how == "lost" for one in ends.values())
+            if self._unchanged_s(entry, (last, attempts[last])) < _patience_s(ends.get(last), failures, lost):
                 return None
-            if failures >= MOST_ATTEMPTS:
-                _end_as_dead(self._store, request, ends.get(last), now)
+            if failures >= MOST_ATTEMPTS or lost >= MOST_LOST:
+                _end_as_dead(self._store, request, ends.get(last), failures + lost, now)
                 return None
-        claim = Claim(worker=self._worker, token=secrets.token_hex(16), utc=now)
+        claim = Claim(worker=self._worker, token=secrets.token_hex(16), utc=now, process=self._process)
         lease = Lease(request=request, attempt=last + 1)
         try:
             self._store.create(attempt_key(request.request_id, lease.attempt, "claim.json"), dump(claim))
@@ -116,6 +131,18 @@ class Dispatcher:
         except (AlreadyStoredError, LeaseLostError):
             return None
         return lease
+
+    def _is_lost(self, entry: str, request: Request, attempt: int) -> bool:
+        """Whether the process that works on an attempt is known to have ended."""
+        key = entry, attempt
+        if key not in self._holders:
+            self._holders[key] = None
+            # Who holds it by a damaged claim will show by its signs of life.
+            with Aside()():
+                claim = load(self._store, attempt_key(request.request_id, attempt, "claim.json"), Claim)
+                self._holders[key] = claim.process
+        holder = self._holders[key]
+        return holder is not None and has_ended(holder)
 
     def _unchanged_s(self, entry: str, sight: object) -> float:
         """How long the same has been seen of an attempt."""
@@ -202,22 +229,25 @@ def give_up(store: Store, lease: Lease, *, code: str, message: str, now: datetim
         `MOST_ATTEMPTS` times in all.
     """
     given_up = AttemptEnd(how="failed", utc=now, code=code, message=message)
-    with suppress(AlreadyStoredError):
-        store.create(attempt_key(lease.request.request_id, lease.attempt, "end.json"), dump(given_up))
+    _leave(store, lease.request.request_id, lease.attempt, given_up)
     if final:
-        _end_as_dead(store, lease.request, given_up, now)
+        _end_as_dead(store, lease.request, given_up, 1, now)
 
 
 def release(store: Store, lease: Lease, *, now: datetime) -> None:
     """Hand a request back unharmed, as a worker that is told to stop does; anybody may take it at once."""
+    _leave(store, lease.request.request_id, lease.attempt, AttemptEnd(how="released", utc=now))
+
+
+def _leave(store: Store, request_id: str, attempt: int, how: AttemptEnd) -> AttemptEnd:
+    """Say how an attempt ended, unless somebody has said so."""
     with suppress(AlreadyStoredError):
-        store.create(
-            attempt_key(lease.request.request_id, lease.attempt, "end.json"), dump(AttemptEnd(how="released", utc=now))
-        )
+        store.create(attempt_key(request_id, attempt, "end.json"), dump(how))
+    return how
 
 
-def _end_as_dead(store: Store, request: Request, last: AttemptEnd | None, now: datetime) -> None:
-    silent = f"The work on it broke off {MOST_ATTEMPTS} times, and no reason was given."
+def _end_as_dead(store: Store, request: Request, last: AttemptEnd | None, times: int, now: datetime) -> None:
+    silent = f"The work on it broke off {times} times, and no reason was given."
     code, message = (None, None) if last is None else (last.code, last.message)
     end(store, request, Outcome(state="dead", ended_utc=now, code=code or "worker_lost", message=message or silent))
 
@@ -230,10 +260,12 @@ def _ends(store: Store, request_id: str, attempts: Mapping[int, frozenset[str]])
     }
 
 
-def _patience_s(last: AttemptEnd | None, failures: int) -> float:
+def _patience_s(last: AttemptEnd | None, failures: int, lost: int) -> float:
     """How long an attempt must look the same before the next may begin."""
     if last is None:
         return LEASE_S
+    if last.how == "lost":
+        return min(LEASE_S, FIRST_PAUSE_S * (lost - 1))
     return 0.0 if last.how == "released" else FIRST_PAUSE_S * 2 ** (failures - 1)
 
 
