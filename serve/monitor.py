@@ -9,15 +9,17 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from isletnet.errors import IsletnetError
 from isletnet.storage.store import Store
 from serve.access.limits import Limits, Space
 from serve.upkeep import looks
+from serve.upkeep.accelerators import accelerators, nodes_of_ray
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 ANSWER_S = 3.0
 # A health check every second or so from several sides costs one look at the store.
 READY_FOR_S = 2.0
-_THREADS_N = 8
 _BROKEN = {"failed", "silent", "full"}
+# Only numbers to read: these say nothing of how the service is.
+_UNJUDGED = {"machine", "processes", "networks"}
 _LOG = logging.getLogger("isletnet.serve.monitor")
 
 Ask = Callable[[], Awaitable[Any]]
+Look = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +81,11 @@ class Monitor:
         self._monotonic = monotonic
         self._now = now
         self._answer_s = answer_s
-        # Looks that hang use up these threads and no others.
-        self._threads = ThreadPoolExecutor(_THREADS_N, thread_name_prefix="monitor")
+        self._looks = self._all_looks()
+        # Each look has a thread, so that one that hangs is in no other's way.
+        self._threads = ThreadPoolExecutor(len(self._looks), thread_name_prefix="monitor")
+        self._beginning = threading.Lock()
+        self._begun: dict[str, Future[dict[str, Any]]] = {}
         self._looking = threading.Lock()
         self._readiness: tuple[Readiness, float] | None = None
 
@@ -91,49 +98,60 @@ class Monitor:
 
     async def status(self) -> dict[str, Any]:
         """Tell everything, as JSON holds it: ``state`` is ok, warning or failed, and so is that of each thing."""
-        now, store = self._now(), self._store
-        asked: dict[str, Awaitable[Any]] = {
-            "store": self._look(lambda: looks.store_answers(store, monotonic=self._monotonic)),
-            "network": self._look(lambda: looks.network_is_right(self._settings.network)),
-            "disk": self._look(lambda: _disk(self._limits.space())),
-            "queue": self._look(lambda: looks.queue(store, now=now)),
-            "mail": self._look(lambda: {**looks.mails(store), "is_sent": bool(self._settings.smtp_host)}),
-            "last_hour": self._look(lambda: looks.last_hour(store, now=now)),
-        }
-        things = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
-        answers = await asyncio.gather(*(self._answer(ask()) for ask in self._parts.values()))
-        parts = dict(zip(self._parts, answers, strict=True))
-        states = [thing["state"] for thing in things.values()] + [part["state"] for part in parts.values()]
+        # All are asked at once: together they take no longer than the slowest, and no longer than is waited for it.
+        answers = await asyncio.gather(
+            *(self._answer(partial(self._look, name)) for name in self._looks),
+            *(self._answer(ask) for ask in self._parts.values()),
+        )
+        things = dict(zip(self._looks, answers[: len(self._looks)], strict=True))
+        parts = dict(zip(self._parts, answers[len(self._looks) :], strict=True))
+        judged = [thing for name, thing in things.items() if name not in _UNJUDGED]
         return {
-            "utc": now.isoformat(),
-            "state": _worst(states),
+            "utc": self._now().isoformat(),
+            "state": _worst([one["state"] for one in (*judged, *parts.values())]),
             **things,
             "parts": parts,
-            "machine": await self._look(lambda: {"state": "ok", **looks.machine()}),
-            "processes": await self._look(lambda: {"state": "ok", "list": looks.processes()}),
             "versions": looks.versions(),
-            "networks": await self._look(looks.networks),
         }
+
+    def _all_looks(self) -> dict[str, Look]:
+        store, settings = self._store, self._settings
+        return {
+            "store": lambda: looks.store_answers(store, monotonic=self._monotonic),
+            "network": lambda: looks.network_is_right(settings.network),
+            "disk": lambda: _disk(self._limits.space()),
+            "queue": lambda: looks.queue(store, now=self._now()),
+            "mail": lambda: {**looks.mails(store), "is_sent": bool(settings.smtp_host)},
+            "last_hour": lambda: looks.last_hour(store, now=self._now()),
+            "accelerators": lambda: accelerators(nodes_of_ray()),
+            "machine": lambda: {"state": "ok", **looks.machine()},
+            "processes": lambda: {"state": "ok", "list": looks.processes()},
+            "networks": looks.networks,
+        }
+
+    async def _look(self, name: str) -> dict[str, Any]:
+        return await asyncio.wrap_future(self._begin(name))
+
+    def _begin(self, name: str) -> Future[dict[str, Any]]:
+        """Begin a look; one that still goes on is not begun again, so that it takes one thread and no more."""
+        with self._beginning:
+            begun = self._begun.get(name)
+            if begun is None or begun.done():
+                begun = self._begun[name] = self._threads.submit(self._looks[name])
+            return begun
 
     def _look_ready(self) -> Readiness:
         # A full store still answers: what is there can be read.
-        looking = [
-            self._threads.submit(looks.store_answers, self._store, monotonic=self._monotonic),
-            self._threads.submit(looks.network_is_right, self._settings.network),
-        ]
+        looking = [self._begin("store"), self._begin("network")]
         done, silent = wait(looking, self._answer_s)
         errors = [error for error in (one.exception() for one in looking if one in done) if error is not None]
         reasons = [error.code if isinstance(error, IsletnetError) else "unexpected" for error in errors]
         return Readiness(reasons=(*reasons, *("no_answer" for _ in silent)))
 
-    async def _look(self, look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        answer: dict[str, Any] = await self._answer(asyncio.get_running_loop().run_in_executor(self._threads, look))
-        return answer
-
-    async def _answer(self, asked: Awaitable[Any]) -> dict[str, Any]:
+    async def _answer(self, ask: Ask) -> dict[str, Any]:
         """Wait for an answer, but not for ever; an error is an answer, too, and tells its code alone."""
         try:
-            answer = await asyncio.wait_for(_awaited(asked), self._answer_s)
+            answer = await asyncio.wait_for(_asked(ask), self._answer_s)
         except TimeoutError:
             return {"state": "silent", "code": "no_answer"}
         except IsletnetError as error:
@@ -144,8 +162,8 @@ class Monitor:
         return answer if isinstance(answer, dict) and "state" in answer else {"state": "ok", "answer": answer}
 
 
-async def _awaited(asked: Awaitable[Any]) -> Any:
-    return await asked
+async def _asked(ask: Ask) -> Any:
+    return await ask()
 
 
 def _disk(space: Space | None) -> dict[str, Any]:

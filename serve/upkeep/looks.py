@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import secrets
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -110,11 +111,12 @@ def _is_ours(event: Event) -> bool:
 
 
 def machine() -> dict[str, Any]:
-    """Tell how busy this machine is."""
+    """Tell which machine this is, and how busy."""
     import psutil
 
     memory = psutil.virtual_memory()
     return {
+        "host": socket.gethostname(),
         "cores_n": psutil.cpu_count(),
         "cpu_fraction": round(psutil.cpu_percent(interval=0.1) / 100, 3),
         "memory_total_mb": round(memory.total / MEGABYTE),

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import os
 import shutil
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,6 +24,7 @@ from isletnet.storage.store import Store
 from serve.access.limits import Limits
 from serve.monitor import READY_FOR_S, Ask, Monitor
 from serve.upkeep import looks
+from tests.serve import nvidia_stand_in
 from tests.storage.actors import Clock, dispatcher, ended, submit
 from tests.storage.store_contract import MemoryStore
 
@@ -36,6 +40,28 @@ class Broken(MemoryStore):
         if self.error is not None:
             raise self.error
         super().create(key, content)
+
+
+class Hung(MemoryStore):
+    """A store whose writes hang until `over` is set; `writes_n` counts those that began."""
+
+    writes_n = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+
+    def create(self, key: str, content: bytes) -> None:
+        self.writes_n += 1
+        self.over.wait()
+
+
+@pytest.fixture
+def hung() -> Iterator[Hung]:
+    """A store that takes nothing until the test is over."""
+    store = Hung()
+    yield store
+    store.over.set()
 
 
 @pytest.fixture
@@ -101,6 +127,48 @@ def test_parts_that_hang_or_fail_are_told_and_hide_no_others(store: Broken, cloc
     assert told["parts"]["shepherd"] == {"state": "failed", "code": "unexpected"}
     assert told["parts"]["keeper"]["state"] == "ok"
     assert "secret" not in json.dumps(told)
+
+
+def test_all_are_asked_at_once(hung: Store, clock: Clock):
+    answer_s = 1.0
+    watched = monitor(hung, clock, answer_s=answer_s, segmenter=hanging, shepherd=hanging, keeper=healthy)
+    watched.readiness()
+    begun_s = time.monotonic()
+    told = status(watched)
+    # One wait for the store and both parts, and not one each.
+    assert time.monotonic() - begun_s < 2 * answer_s
+    silent = {"store", "segmenter", "shepherd"}
+    things = {**told, **told["parts"]}
+    assert {
+        name for name, thing in things.items() if isinstance(thing, dict) and thing.get("state") == "silent"
+    } == silent
+    assert told["machine"]["host"] == socket.gethostname()
+
+
+def test_a_look_that_hangs_is_not_begun_again(hung: Hung, clock: Clock):
+    watched = monitor(hung, clock, answer_s=0.05)
+    for _ in range(10):
+        clock.pass_s(READY_FOR_S + 0.1)
+        watched.readiness()
+    assert hung.writes_n == 1, "it holds one thread and no more"
+    assert status(watched)["store"] == {"state": "silent", "code": "no_answer"}
+    assert hung.writes_n == 1
+
+
+def test_a_part_that_cannot_even_be_asked_is_told(store: Broken, clock: Clock):
+    def unreachable() -> NoReturn:
+        raise RuntimeError("the handle is closed")
+
+    assert status(monitor(store, clock, keeper=unreachable))["parts"]["keeper"]["code"] == "unexpected"
+
+
+def test_gpus_that_are_wrong_are_a_warning(
+    store: Broken, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    nvidia_stand_in.install(tmp_path, exit_code=9, said=nvidia_stand_in.NO_DRIVER)
+    told = status(monitor(store, clock))
+    assert (told["state"], told["accelerators"]["code"]) == ("warning", "gpu_driver_failed")
 
 
 def test_a_store_that_is_down_is_told(store: Broken, clock: Clock):
@@ -228,16 +296,3 @@ class TestReadiness:
         (tmp_path / "store").rename(tmp_path / "elsewhere")
         clock.pass_s(READY_FOR_S + 0.1)
         assert not watched.readiness().is_ready
-
-
-@pytest.fixture
-def hung() -> Iterator[Store]:
-    """A store that answers nothing until the test is over."""
-    over = threading.Event()
-
-    class Hung(MemoryStore):
-        def create(self, key: str, content: bytes) -> None:
-            over.wait()
-
-    yield Hung()
-    over.set()
