@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from isletnet.errors import StoreFullError
-from isletnet.storage.layout import OPEN
+from isletnet.storage.layout import OPEN, owner_folder
 from isletnet.storage.store import Store
+from serve.access.identity import Principal
 from serve.access.refusals import BusyError, TooLargeError, TooManyError
+from serve.access.shares import RETRY_S, Shares, is_fair
 
 if TYPE_CHECKING:
     from isletnet.settings import Settings
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 # What a caller who was still for a while may do at once, as seconds of its rate.
 BURST_S = 10.0
-BUSY_RETRY_S = 5.0
+# What there is of places: calls and bodies of one process, answers at once of the whole service.
+CALLS_AT_ONCE, BODIES_AT_ONCE, ANSWERS_AT_ONCE = 200, 64, 16
 _MOST_CALLERS = 10_000
+_TOO_MANY_FILES = "too many of your files are on their way; let some of them arrive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +47,9 @@ class Space:
 class Upload:
     """A file on its way into the store; `count` each piece before it is written."""
 
-    def __init__(self, limits: Limits, *, announced_bytes: int | None, limit_bytes: int) -> None:
+    def __init__(self, limits: Limits, who: Principal, *, announced_bytes: int | None, limit_bytes: int) -> None:
         self._limits = limits
+        self.who = who
         self._announced_bytes = announced_bytes
         self._limit_bytes = limit_bytes if announced_bytes is None else announced_bytes
         self.size_bytes = 0
@@ -56,8 +61,8 @@ class Upload:
         ------
         TooLargeError
             With it the file is larger than it may be, or than was announced.
-        BusyError
-            The size was not announced, and too many bytes are on their way.
+        BusyError, TooManyError
+            The size was not announced, and too many bytes are on their way, of all or of this caller.
         """
         if self.size_bytes + piece_bytes > self._limit_bytes:
             raise TooLargeError(f"at most {self._limit_bytes} bytes are taken here; more came")
@@ -84,6 +89,11 @@ class Limits:
         Gives total, used and free bytes of a folder's disk.
     processes_n
         How many processes answer calls; this one allows its share of the calls.
+
+    Attributes
+    ----------
+    calls, bodies, answers
+        Places for calls under way, for bodies that are read, and for callers who wait for the work on an image.
     """
 
     def __init__(
@@ -101,6 +111,11 @@ class Limits:
         self._lock = threading.Lock()
         self._calls: dict[str, tuple[float, float]] = {}
         self._uploads: frozenset[Upload] = frozenset()
+        self.calls = Shares(CALLS_AT_ONCE, refusal="too many of your calls are under way; let some of them end")
+        self.bodies = Shares(BODIES_AT_ONCE, refusal=_TOO_MANY_FILES)
+        self.answers = Shares(
+            max(1, ANSWERS_AT_ONCE // processes_n), refusal="too many of your images are under way; wait for an answer"
+        )
 
     def admit_call(self, who: str) -> None:
         """Count a call of a principal or, where nobody is known, of an address.
@@ -132,11 +147,13 @@ class Limits:
             raise TooLargeError(f"a request has at most {self._settings.max_images} images; send more requests")
 
     @contextmanager
-    def upload(self, announced_bytes: int | None, *, request_bytes: int = 0) -> Iterator[Upload]:
+    def upload(self, who: Principal, announced_bytes: int | None, *, request_bytes: int = 0) -> Iterator[Upload]:
         """Take a file on, for as long as it is on its way.
 
         Parameters
         ----------
+        who
+            Its sender.
         announced_bytes
             Its size as the sender says; None where the sender does not.
         request_bytes
@@ -148,8 +165,8 @@ class Limits:
             It is larger than a file may be, or its request would be.
         StoreFullError
             The disk has no room for it.
-        BusyError
-            Too many bytes are on their way.
+        BusyError, TooManyError
+            Too many bytes are on their way, of all or of this sender.
         """
         settings = self._settings
         limit_bytes = min(settings.max_upload_mb * MEGABYTE, settings.max_request_mb * MEGABYTE - request_bytes)
@@ -158,7 +175,7 @@ class Limits:
                 f"a file has at most {settings.max_upload_mb} MB, and a request {settings.max_request_mb} MB"
             )
         self.check_space(announced_bytes or 0)
-        upload = Upload(self, announced_bytes=announced_bytes, limit_bytes=limit_bytes)
+        upload = Upload(self, who, announced_bytes=announced_bytes, limit_bytes=limit_bytes)
         with self._lock:
             self._check_in_flight(announced_bytes or 0, upload)
             self._uploads |= {upload}
@@ -169,22 +186,34 @@ class Limits:
                 self._uploads -= {upload}
 
     def check_in_flight(self, more_bytes: int, *, beside: Upload) -> None:
-        """Raise ``BusyError`` where an upload cannot have more bytes for those that are on their way."""
+        """Raise ``BusyError`` or ``TooManyError`` where an upload cannot have more, for what is on its way."""
         with self._lock:
             self._check_in_flight(more_bytes, beside)
 
     def _check_in_flight(self, more_bytes: int, upload: Upload) -> None:
-        others_bytes = sum(one.reserved_bytes for one in self._uploads - {upload})
-        wanted_bytes = others_bytes + upload.size_bytes + more_bytes
+        others = self._uploads - {upload}
+        others_bytes = sum(one.reserved_bytes for one in others)
+        wanted_bytes = upload.size_bytes + more_bytes
+        most_bytes = self._settings.max_parallel_uploads_mb * MEGABYTE
         # One alone is always taken, or a large file would never be.
-        if others_bytes and wanted_bytes > self._settings.max_parallel_uploads_mb * MEGABYTE:
-            raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
+        if others_bytes and others_bytes + wanted_bytes > most_bytes:
+            raise BusyError("many files are on their way already; come again", retry_after_s=RETRY_S)
+        held_bytes = sum(one.reserved_bytes for one in others if one.who.name == upload.who.name)
+        if not is_fair(upload.who, held=held_bytes, more=wanted_bytes, free=most_bytes - others_bytes):
+            raise TooManyError(_TOO_MANY_FILES, retry_after_s=RETRY_S)
 
-    def check_queue(self, store: Store) -> None:
-        """Raise ``BusyError`` where as many requests wait as may."""
-        waiting_n = sum(1 for _ in store.list_keys(OPEN))
-        if waiting_n >= self._settings.max_open_requests:
-            raise BusyError(f"{waiting_n} requests are waiting already; come again", retry_after_s=BUSY_RETRY_S)
+    def check_queue(self, store: Store, who: Principal) -> None:
+        """Raise ``BusyError`` where as many requests wait as may, ``TooManyError`` where too many of this caller do."""
+        waiting = {key.rpartition("/")[2] for key in store.list_keys(OPEN)}
+        free_n = self._settings.max_open_requests - len(waiting)
+        if free_n <= 0:
+            raise BusyError(f"{len(waiting)} requests are waiting already; come again", retry_after_s=RETRY_S)
+        if free_n > len(waiting):
+            # Nobody can have more than is free, so the caller's own need not be counted.
+            return
+        own_n = sum(key.rpartition("/")[2] in waiting for key in store.list_keys(owner_folder(who.name)))
+        if not is_fair(who, held=own_n, more=1, free=free_n):
+            raise TooManyError(f"{own_n} of your requests are waiting already; come again", retry_after_s=RETRY_S)
 
     def check_space(self, announced_bytes: int = 0) -> None:
         """Raise ``StoreFullError`` where the store's disk is full, or less is free than what is coming."""

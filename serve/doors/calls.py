@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import secrets
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
@@ -50,7 +51,9 @@ class Calls:
             return
         deps: Deps = scope["app"].state.deps
         call_id, begun_s = secrets.token_hex(16), deps.monotonic()
-        scope["state"] = {**scope.get("state", {}), "call_id": call_id}
+        # What a call holds of the service, until it ends.
+        held = ExitStack()
+        scope["state"] = {**scope.get("state", {}), "call_id": call_id, "held": held}
         status = problems.CLIENT_LEFT
 
         async def send_on(message: Message) -> None:
@@ -72,6 +75,7 @@ class Calls:
             if status == problems.CLIENT_LEFT:
                 await problems.unexpected(call_id)(scope, receive, send_on)
         finally:
+            held.close()
             _note(deps, scope, call_id, status, deps.monotonic() - begun_s)
 
 

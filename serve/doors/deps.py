@@ -65,7 +65,13 @@ async def deps_of(request: Request) -> Deps:
 
 
 def caller(request: Request) -> Principal:
-    """Tell who calls, and count the call; raises ``RefusedError`` and ``StorageError``."""
+    """Tell who calls, and count the call, once; it holds a place until it has been answered.
+
+    Raises ``RefusedError`` and ``StorageError``.
+    """
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is not None:
+        return known
     deps: Deps = request.app.state.deps
     peer = request.client.host if request.client else None
     try:
@@ -75,6 +81,7 @@ def caller(request: Request) -> Principal:
         raise
     request.state.principal = principal
     deps.limits.admit_call(principal.name)
+    request.state.held.enter_context(deps.limits.calls.hold(principal))
     return principal
 
 

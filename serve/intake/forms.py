@@ -54,7 +54,7 @@ def submit_form(deps: Deps, who: Principal, body: Body, client_key: str | None) 
                 parameters = read_parameters(read_small(part.pieces))
             elif part.name == "images" and part.file_name is not None:
                 name = part.file_name[:MOST_NAME_LETTERS] or f"image {number}"
-                requests.add_image(deps, draft, number, name, part.pieces, announced_bytes=None)
+                requests.add_image(deps, who, draft, number, name, part.pieces, announced_bytes=None)
                 number += 1
             else:
                 raise _unexpected(part, "'parameters' and files 'images'")
@@ -67,10 +67,10 @@ def submit_form(deps: Deps, who: Principal, body: Body, client_key: str | None) 
     return requests.submit_form(deps, who, client_key, fill)
 
 
-def image_form(deps: Deps, body: Body) -> tuple[bytes, str, RequestParameters]:
+def image_form(deps: Deps, who: Principal, body: Body) -> tuple[bytes, str, RequestParameters]:
     """Read a form with one ``image`` and ``parameters``: the image's bytes, its name, the parameters."""
     content, name, parameters = b"", "", RequestParameters()
-    with deps.limits.upload(body.announced_bytes) as upload:
+    with deps.limits.upload(who, body.announced_bytes) as upload:
         for part in parts_of(counted(body.pieces(), upload.count), body.content_type):
             if part.name == "parameters":
                 parameters = read_parameters(read_small(part.pieces))

@@ -87,7 +87,14 @@ def open_draft(deps: Deps, who: Principal, parameters: RequestParameters, client
 
 
 def add_image(
-    deps: Deps, draft: Draft, number: int, name: str, pieces: Iterator[bytes], *, announced_bytes: int | None
+    deps: Deps,
+    who: Principal,
+    draft: Draft,
+    number: int,
+    name: str,
+    pieces: Iterator[bytes],
+    *,
+    announced_bytes: int | None,
 ) -> ImageRecord:
     """Store an image of a draft; ``announced_bytes`` is its size as its sender says, if the sender does.
 
@@ -102,19 +109,19 @@ def add_image(
     """
     others = [size for known, size in _sizes(deps.store, draft.request_id).items() if known != number]
     deps.limits.check_images(len(others) + 1)
-    with deps.limits.upload(announced_bytes, request_bytes=sum(others)) as upload:
+    with deps.limits.upload(who, announced_bytes, request_bytes=sum(others)) as upload:
         checked = picture_pieces(pieces, name, check_signature)
         return records.add_image(
             deps.store, draft.request_id, number, counted(checked, upload.count), name=name, now=deps.now()
         )
 
 
-def submit(deps: Deps, draft: Draft, parameters: RequestParameters | None) -> Request:
+def submit(deps: Deps, who: Principal, draft: Draft, parameters: RequestParameters | None) -> Request:
     """Commit a draft, with its own parameters if none are given now, and tell who works on requests."""
     chosen = parameters or RequestParameters.model_validate(draft.parameters)
     if not deps.store.exists(request_key(draft.request_id)):
         check_parameters(chosen)
-        deps.limits.check_queue(deps.store)
+        deps.limits.check_queue(deps.store, who)
     plain = _plain(chosen)
     mail_to = plain.pop("mail_to", None)
     request = records.submit(deps.store, draft.request_id, now=deps.now(), parameters=plain, mail_to=mail_to)
@@ -142,7 +149,7 @@ def submit_form(
     """
     who.require("submit")
     idempotency = _idempotency(who, client_key)
-    deps.limits.check_queue(deps.store)
+    deps.limits.check_queue(deps.store, who)
     draft = records.open_draft(deps.store, new_request_id(), owner=who.name, now=deps.now(), idempotency=idempotency)
     try:
         parameters = fill(draft)
@@ -161,7 +168,7 @@ def submit_form(
     if request_id != draft.request_id:
         _drop(deps, draft)
     # What a key stands for is whole, and whoever made it may have died since: it is submitted for that one, too.
-    submit(deps, load_draft(deps.store, request_id), parameters)
+    submit(deps, who, load_draft(deps.store, request_id), parameters)
     return request_id
 
 

@@ -16,13 +16,14 @@ from anyio import CapacityLimiter, from_thread, to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from isletnet.errors import IsletnetError
+from serve.access.identity import Principal
+from serve.access.limits import BODIES_AT_ONCE
 from serve.access.refusals import BusyError, TooLargeError
 from serve.doors.deps import Deps
 from serve.doors.problems import BadRequestError, SlowError
 
 Value = TypeVar("Value")
 
-MOST_UPLOADS = 64
 BUSY_RETRY_S = 2.0
 # Slower than this on the whole is no upload but an attempt to occupy the service.
 SLOWEST_BYTES_PER_S = 500
@@ -30,7 +31,7 @@ SMALL_BODY_BYTES = 1_000_000
 _SIGNATURE_BYTES = 16
 
 # Uploads wait for their senders, so they must not take the threads of all others.
-_THREADS = CapacityLimiter(MOST_UPLOADS)
+_THREADS = CapacityLimiter(BODIES_AT_ONCE)
 
 
 class BrokenOffError(IsletnetError):
@@ -46,12 +47,14 @@ class Body:
     ----------
     request
         The call.
+    who
+        The caller.
     deps
-        For the clock and the patience.
+        For the limits, the clock and the patience.
     """
 
-    def __init__(self, request: Request, deps: Deps) -> None:
-        self._deps = deps
+    def __init__(self, request: Request, who: Principal, deps: Deps) -> None:
+        self._who, self._deps = who, deps
         self._stream = request.stream()
         self._begun_s = deps.monotonic()
         self._arrived_bytes = 0
@@ -64,7 +67,8 @@ class Body:
         if _THREADS.available_tokens < 1:
             raise BusyError("many files are on their way already; come again", retry_after_s=BUSY_RETRY_S)
         try:
-            return await to_thread.run_sync(work, limiter=_THREADS)
+            with self._deps.limits.bodies.hold(self._who):
+                return await to_thread.run_sync(work, limiter=_THREADS)
         finally:
             self._is_over = True
 
@@ -100,10 +104,15 @@ class Body:
         except ClientDisconnect:
             raise BrokenOffError("the sender went away") from None
         self._arrived_bytes += len(piece or b"")
-        elapsed_s = self._deps.monotonic() - self._begun_s
-        if piece and self._arrived_bytes < (elapsed_s - 2 * self._deps.stall_s) * SLOWEST_BYTES_PER_S:
-            raise SlowError("the body comes too slowly; send again over a better line")
+        if piece:
+            check_pace(self._arrived_bytes, self._deps.monotonic() - self._begun_s, stall_s=self._deps.stall_s)
         return piece or b""
+
+
+def check_pace(arrived_bytes: int, elapsed_s: float, *, stall_s: float) -> None:
+    """Raise ``SlowError`` where a body drips; a silence of ``stall_s`` now and then is none."""
+    if arrived_bytes < (elapsed_s - 2 * stall_s) * SLOWEST_BYTES_PER_S:
+        raise SlowError("the body comes too slowly; send again over a better line")
 
 
 def announced_bytes(request: Request) -> int | None:

@@ -54,10 +54,11 @@ _CARD = (
 async def analyse(request: Request, who: Who, deps: TheDeps) -> AnalysisAnswer:
     """Analyse one image and answer with all its numbers; nothing of it is stored."""
     who.require("submit")
-    body = Body(request, deps)
-    content, name, parameters = await body.in_thread(partial(image_form, deps, body))
+    body = Body(request, who, deps)
+    content, name, parameters = await body.in_thread(partial(image_form, deps, who, body))
     check_parameters(parameters)
-    done = wanted(await deps.ask(NowTask(content=content, name=name, parameters=parameters)), NowDone)
+    with deps.limits.answers.hold(who):
+        done = wanted(await deps.ask(NowTask(content=content, name=name, parameters=parameters)), NowDone)
     answer = done.answer
     return AnalysisAnswer.model_validate(
         {"record": answer["record"], "summary": answer["sample"], "islets": answer["islets"]}

@@ -51,13 +51,13 @@ async def correct(
     note: Annotated[str, Query(max_length=2000)] = "",
 ) -> CorrectionAnswer:
     """Measure an image anew by a person's labels, a TIFF or PNG of its size; what was before stays beside it."""
-    body = Body(request, deps)
+    body = Body(request, who, deps)
 
     def commit() -> Correction:
         requests.own(deps, who, request_id)
         found = files.results_of(deps.store, request_id, None)
         found.name_of(number)
-        with deps.limits.upload(body.announced_bytes) as upload:
+        with deps.limits.upload(who, body.announced_bytes) as upload:
             pieces = counted(body.pieces(), upload.count)
             labels = read_small(pieces, deps.settings.max_upload_mb * MEGABYTE)
         if f"images/{number}/summary.json" in found.files:
@@ -67,9 +67,11 @@ async def correct(
             deps.store, request_id, number, labels, kind=kind, actor=who.name, note=note, now=deps.now()
         )
 
-    correction = await body.in_thread(commit)
-    task = CorrectionTask(request_id=request_id, version=correction.version)
-    result = wanted(await deps.ask(task), CorrectionDone).result
+    # Held before anything is stored: who is refused may send the same again.
+    with deps.limits.answers.hold(who):
+        correction = await body.in_thread(commit)
+        task = CorrectionTask(request_id=request_id, version=correction.version)
+        result = wanted(await deps.ask(task), CorrectionDone).result
     if result.code is not None:
         raise RefusedInputError(Refused(code=result.code, message=result.message or "", subject="labels"))
 

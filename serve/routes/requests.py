@@ -59,7 +59,7 @@ async def create(
     request: Request, response: Response, who: Who, deps: TheDeps, idempotency_key: ClientKey = None
 ) -> DraftAnswer | FullStatus:
     """Open a draft from parameters (JSON), or submit a form with parameters and images at once."""
-    body = Body(request, deps)
+    body = Body(request, who, deps)
 
     def open_draft() -> DraftAnswer:
         who.require("submit")
@@ -86,12 +86,12 @@ async def add_image(
     name: Annotated[str, Query(max_length=2000, description="The file's name, for display.")] = "",
 ) -> UploadAnswer:
     """Add one image to a draft; sending the same one again is no error."""
-    body = Body(request, deps)
+    body = Body(request, who, deps)
 
     def add() -> UploadAnswer:
         draft = requests.own(deps, who, request_id)
         shown = name or f"image {number}"
-        image = requests.add_image(deps, draft, number, shown, body.pieces(), announced_bytes=body.announced_bytes)
+        image = requests.add_image(deps, who, draft, number, shown, body.pieces(), announced_bytes=body.announced_bytes)
         return UploadAnswer(number=image.number, name=image.name, sha256=image.sha256, size_bytes=image.size_bytes)
 
     return await body.in_thread(add)
@@ -100,7 +100,7 @@ async def add_image(
 @router.post("/{request_id}/submit", status_code=202)
 def submit(request_id: str, who: Who, deps: TheDeps, parameters: RequestParameters | None = None) -> FullStatus:
     """Submit a draft: from the answer on, it is never lost. Without parameters, those of the draft hold."""
-    requests.submit(deps, requests.own(deps, who, request_id), parameters)
+    requests.submit(deps, who, requests.own(deps, who, request_id), parameters)
     return status_of(deps.store, request_id)
 
 

@@ -2,11 +2,12 @@
 
 from isletnet.settings import Settings
 from serve.access.identity import Access, Principal
-from serve.access.keys import add_key
+from serve.access.keys import SCOPES, add_key
 from tests.storage.actors import MORNING, Clock
 from tests.storage.store_contract import MemoryStore
 
 HERE = [("Host", "localhost:8000")]
+LOCAL = Principal(name="local", scopes=frozenset(SCOPES), how="local")
 PROXY = "10.0.0.7"
 SIGNED_IN = [("Host", "islets.clinic.example"), ("X-Forwarded-User", "ann@clinic.example")]
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from access_door import LOCAL
 
 from isletnet.errors import StoreFullError
 from isletnet.settings import Settings
@@ -96,63 +97,63 @@ class TestCalls:
 class TestUploads:
     def test_the_size_is_refused_before_a_byte_comes(self):
         taken = limits(max_upload_mb=5)
-        with pytest.raises(TooLargeError) as refused, taken.upload(5 * MEGABYTE + 1):
+        with pytest.raises(TooLargeError) as refused, taken.upload(LOCAL, 5 * MEGABYTE + 1):
             pass
         assert refused.value.status == 413
-        with taken.upload(5 * MEGABYTE):
+        with taken.upload(LOCAL, 5 * MEGABYTE):
             pass
 
     def test_a_request_has_a_size_too(self):
         taken = limits(max_upload_mb=5, max_request_mb=8)
-        with taken.upload(3 * MEGABYTE, request_bytes=5 * MEGABYTE):
+        with taken.upload(LOCAL, 3 * MEGABYTE, request_bytes=5 * MEGABYTE):
             pass
-        with pytest.raises(TooLargeError), taken.upload(4 * MEGABYTE, request_bytes=5 * MEGABYTE):
+        with pytest.raises(TooLargeError), taken.upload(LOCAL, 4 * MEGABYTE, request_bytes=5 * MEGABYTE):
             pass
-        with pytest.raises(TooLargeError), taken.upload(None, request_bytes=8 * MEGABYTE):
+        with pytest.raises(TooLargeError), taken.upload(LOCAL, None, request_bytes=8 * MEGABYTE):
             pass
 
     def test_a_size_that_was_not_said_is_found_out(self):
         taken = limits(max_upload_mb=1)
-        with taken.upload(None) as upload:
+        with taken.upload(LOCAL, None) as upload:
             upload.count(MEGABYTE)
             with pytest.raises(TooLargeError):
                 upload.count(1)
 
     def test_a_size_that_was_a_lie_is_found_out(self):
-        with limits().upload(10) as upload:
+        with limits().upload(LOCAL, 10) as upload:
             upload.count(10)
             with pytest.raises(TooLargeError, match="10 bytes"):
                 upload.count(1)
 
     def test_only_so_much_is_on_its_way_at_once(self):
         taken = limits(max_parallel_uploads_mb=10)
-        with taken.upload(6 * MEGABYTE), taken.upload(4 * MEGABYTE):
-            with pytest.raises(BusyError) as refused, taken.upload(1):
+        with taken.upload(LOCAL, 6 * MEGABYTE), taken.upload(LOCAL, 4 * MEGABYTE):
+            with pytest.raises(BusyError) as refused, taken.upload(LOCAL, 1):
                 pass
             assert refused.value.status == 503
             assert int(refused.value.headers["Retry-After"]) >= 1
-        with taken.upload(10 * MEGABYTE):
+        with taken.upload(LOCAL, 10 * MEGABYTE):
             pass
 
     def test_an_upload_that_broke_off_gives_its_place_back(self):
         taken = limits(max_parallel_uploads_mb=10)
         for announced in (9 * MEGABYTE, None):
-            with pytest.raises(TooLargeError), taken.upload(announced) as upload:
+            with pytest.raises(TooLargeError), taken.upload(LOCAL, announced) as upload:
                 upload.count(600 * MEGABYTE)
-        with taken.upload(10 * MEGABYTE):
+        with taken.upload(LOCAL, 10 * MEGABYTE):
             pass
 
     def test_a_file_larger_than_all_together_is_taken_alone(self):
         taken = limits(max_parallel_uploads_mb=1, max_upload_mb=5)
-        with taken.upload(5 * MEGABYTE), pytest.raises(BusyError), taken.upload(1):
+        with taken.upload(LOCAL, 5 * MEGABYTE), pytest.raises(BusyError), taken.upload(LOCAL, 1):
             pass
-        with taken.upload(None) as upload:
+        with taken.upload(LOCAL, None) as upload:
             for _ in range(5):
                 upload.count(MEGABYTE)
 
     def test_sizes_that_were_not_said_count_as_they_come(self):
         taken = limits(max_parallel_uploads_mb=10)
-        with taken.upload(6 * MEGABYTE), taken.upload(None) as upload:
+        with taken.upload(LOCAL, 6 * MEGABYTE), taken.upload(LOCAL, None) as upload:
             upload.count(4 * MEGABYTE)
             with pytest.raises(BusyError):
                 upload.count(1)
@@ -167,10 +168,10 @@ def test_a_long_queue_takes_no_more():
     store, clock = MemoryStore(), Clock()
     taken = limits(max_open_requests=2)
     for _ in range(2):
-        taken.check_queue(store)
+        taken.check_queue(store, LOCAL)
         submit(store, clock)
     with pytest.raises(BusyError, match="2 requests") as refused:
-        taken.check_queue(store)
+        taken.check_queue(store, LOCAL)
     assert refused.value.headers
 
 
@@ -184,21 +185,21 @@ class TestSpace:
         assert (space.state, space.used_fraction) == (state, used / 100)
 
     def test_a_full_disk_takes_no_images(self):
-        with pytest.raises(StoreFullError, match="room"), limits(used=95, free=5).upload(1):
+        with pytest.raises(StoreFullError, match="room"), limits(used=95, free=5).upload(LOCAL, 1):
             pass
 
     def test_nor_does_one_with_less_room_than_is_coming(self):
         taken = limits(used=0, free=10 * MEGABYTE)
-        with pytest.raises(StoreFullError), taken.upload(11 * MEGABYTE):
+        with pytest.raises(StoreFullError), taken.upload(LOCAL, 11 * MEGABYTE):
             pass
-        with taken.upload(6 * MEGABYTE), pytest.raises(StoreFullError), taken.upload(6 * MEGABYTE):
+        with taken.upload(LOCAL, 6 * MEGABYTE), pytest.raises(StoreFullError), taken.upload(LOCAL, 6 * MEGABYTE):
             pass
 
     def test_what_has_arrived_needs_no_room_any_more(self):
         taken = limits(used=0, free=10 * MEGABYTE)
-        with taken.upload(6 * MEGABYTE) as first:
+        with taken.upload(LOCAL, 6 * MEGABYTE) as first:
             first.count(3 * MEGABYTE)
-            with taken.upload(6 * MEGABYTE):
+            with taken.upload(LOCAL, 6 * MEGABYTE):
                 pass
 
     def test_blocks_kept_for_root_are_not_free(self):
@@ -211,7 +212,7 @@ class TestSpace:
     def test_a_bucket_has_no_end(self):
         taken = limits(used=100, free=0, store="s3://islets/store")
         assert taken.space() is None
-        with taken.upload(1):
+        with taken.upload(LOCAL, 1):
             pass
 
     def test_the_disk_is_that_of_the_store(self, tmp_path: Path):

@@ -12,6 +12,7 @@ from service_in_process import Client, Service, local_client
 
 from isletnet.storage.layout import REQUESTS
 from isletnet.storage.verify import verify
+from serve.access.keys import add_key
 from serve.access.limits import Limits
 
 BOUNDARY = "edge"
@@ -114,6 +115,28 @@ def test_who_drips_is_told(make_service: Callable[..., Service]):
     assert (found.status, found.code) == (408, "slow")
     assert found.asked_n < 50
     assert is_clean(made)
+    small = call(made, "POST", "/api/admin/keys", [b"{", *[b" "] * 500], headers={"content-type": "application/json"})
+    assert (small.status, small.code) == (408, "slow")
+    assert small.asked_n < 50
+
+
+def test_of_a_stranger_nothing_is_read(made: Service, api: Client):
+    request_id = draft(api)
+    add_key(made.store, "ann", ["submit"], actor="test", now=made.now())
+    json_body = {"content-type": "application/json"}
+    for method, path, headers in (
+        ("PUT", f"/api/requests/{request_id}/images/0", {}),
+        ("POST", "/api/requests", FORM),
+        ("POST", "/api/requests", json_body),
+        ("POST", "/api/analyse", FORM),
+        ("PUT", f"/api/requests/{request_id}/images/0/labels", {}),
+        ("POST", f"/api/requests/{request_id}/submit", json_body),
+        ("PUT", f"/api/requests/{request_id}/images/0/training", json_body),
+        ("POST", "/api/training/export/1/confirm", json_body),
+        ("POST", "/api/admin/keys", json_body),
+    ):
+        found = call(made, method, path, [STALL], headers={**headers, "x-forwarded-for": "10.0.0.9"})
+        assert (path, found.status, found.asked_n) == (path, 401, 0)
 
 
 def test_what_breaks_off_leaves_nothing_and_can_be_sent_again(
