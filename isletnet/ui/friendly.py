@@ -100,6 +100,7 @@ def problems() -> dict[str, str]:
         "storage_full": _("The service has no room for new images. Tell your administrator; reading goes on."),
         "storage_unavailable": _("The service cannot reach its storage. Try again in a minute."),
         "worker_lost": _("The computer that worked on this broke off. Try again."),
+        "gpu_driver_failed": _("The driver of the GPU fails. Restart the machine, or install the driver again."),
         "unexpected": _("The service made an error."),
     }
 
@@ -121,7 +122,10 @@ def warnings() -> dict[str, str]:
         "colours_unlike_training": _("The colours differ from those the network knows. Check the outlines by eye."),
         "bubble_suspected": _("There may be air bubbles in the picture. Check that none is counted as an islet."),
         "many_cut_by_border": _("Islets cut by the edge of the picture: {cut_n} of {islets_n}. Take a wider field."),
-        "too_few_islets": _("Few islets ({islets_n}): the IEQ is uncertain by chance alone. Count about {needed_n}."),
+        "too_few_islets": _(
+            "Few islets were counted ({islets_n}), so chance alone makes the IEQ uncertain: its interval is wide. "
+            "Add pictures of the sample until about {needed_n} islets are counted."
+        ),
         "oversize_islets": _("Very large islets: {oversize_n}. Some may be several islets in one outline."),
         "very_high_exocrine_contact": _(
             "Much of the islets' outline ({mean_contact_fraction}) touches exocrine tissue, so volumes are understated."

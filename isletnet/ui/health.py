@@ -57,6 +57,8 @@ def parts(status: Mapping[str, Any]) -> tuple[Line, ...]:
         "network": _network_detail,
         "queue": _queue_detail,
         "mail": _mail_detail,
+        "last_hour": _last_hour_detail,
+        "accelerators": _gpus_detail,
     }
     own = [_line(_part_name(name), status[name], write) for name, write in writers.items() if name in status]
     rest = [_line(_part_name(name), part, _part_detail) for name, part in (status.get("parts") or {}).items()]
@@ -66,6 +68,25 @@ def parts(status: Mapping[str, Any]) -> tuple[Line, ...]:
 def gauges(status: Mapping[str, Any]) -> tuple[Gauge, ...]:
     """Tell how busy the processors are, and how full memory and disk."""
     return tuple(_gauges(status))
+
+
+def gpus(status: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Tell the GPUs of this machine: name, how busy, memory, temperature."""
+    return [
+        (
+            str(gpu["name"]),
+            percent(gpu["busy_fraction"]),
+            _gpu_memory(gpu["memory_used_mb"], gpu["memory_total_mb"]),
+            ABSENT if gpu["temperature_c"] is None else f"{number(gpu['temperature_c'], 0)} °C",
+        )
+        for gpu in status.get("accelerators", {}).get("list") or ()
+    ]
+
+
+def gpus_elsewhere(status: Mapping[str, Any]) -> str:
+    """Name the other machines on which Ray counts GPUs; empty where there are none."""
+    found = status.get("accelerators", {}).get("elsewhere") or ()
+    return ", ".join(f"{one['host']} ({one['gpus_n']})" for one in found)
 
 
 def chores(status: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -148,6 +169,8 @@ def _part_name(name: str) -> str:
         "network": _("Network"),
         "queue": _("Queue"),
         "mail": _("Mail"),
+        "last_hour": _("Statistics"),
+        "accelerators": _("GPU"),
         "shepherd": _("Distribution of work"),
         "segmenter": _("Outlining"),
         "keeper": _("Housekeeping"),
@@ -180,6 +203,29 @@ def _mail_detail(told: Mapping[str, Any]) -> str:
     if not told.get("is_sent"):
         return _("No mails are sent: no mail server is set.")
     return ngettext("{n} mail waits", "{n} mails wait", told.get("waiting_n", 0))
+
+
+def _last_hour_detail(told: Mapping[str, Any]) -> str:
+    return ngettext("{n} call in the last hour", "{n} calls in the last hour", told.get("calls_n", 0))
+
+
+def _gpus_detail(told: Mapping[str, Any]) -> str:
+    found, counted_n = told.get("list") or (), told.get("counted_by_ray_n") or 0
+    faulty = [gpu["name"] for gpu in found if gpu["needs_reset"]]
+    if faulty:
+        return _("Reset it, or restart the machine: {names}.", names=", ".join(faulty))
+    if counted_n > len(found):
+        return _("Ray counts {counted}, but the driver shows {shown}.", counted=counted_n, shown=len(found))
+    if not found:
+        is_alone = not told.get("elsewhere")
+        return _("none; networks run on the processors") if is_alone else _("none on this machine")
+    return ngettext("{n} GPU", "{n} GPUs", len(found))
+
+
+def _gpu_memory(used_mb: float | None, total_mb: float | None) -> str:
+    if used_mb is None or not total_mb:
+        return ABSENT
+    return _("{used} of {total} GB", used=number(used_mb / 1000, 1), total=number(total_mb / 1000, 1))
 
 
 def _part_detail(told: Mapping[str, Any]) -> str:

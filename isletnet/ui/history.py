@@ -9,8 +9,8 @@ import ipywidgets as widgets
 
 from isletnet.client import Status
 from isletnet.ui import bits
-from isletnet.ui.earlier.charts import Dated, Named, beside_each_other, day, over_time
-from isletnet.ui.earlier.past import Agreement, Finding, agreement, fetch_results, findings, matching
+from isletnet.ui.earlier.charts import Dated, Named, beside_each_other, day, has_cut, over_time
+from isletnet.ui.earlier.past import Agreement, Finding, Mark, agreement, fetch_results, findings, matching
 from isletnet.ui.earlier.table import make_table, rows_of
 from isletnet.ui.i18n import _, language, ngettext, number, percent
 
@@ -221,7 +221,8 @@ def _comparison(found: Sequence[Finding], quantity: str, title: str) -> str:
     if len(rows) < 2:
         return heading + _quiet(_("Choose two or more finished requests above to see them beside each other."))
     told = agreement([row.mark for row in rows])
-    return heading + beside_each_other(rows, title=title) + (_verdict(told) if told else "")
+    chart = beside_each_other(rows, title=title) + _of_arrows([row.mark for row in rows])
+    return heading + chart + (_verdict(told) if told else "")
 
 
 def _verdict(told: Agreement) -> str:
@@ -245,7 +246,14 @@ def _trend(found: Sequence[Finding], quantity: str, title: str) -> str:
     heading = f"<h3>{escape(_('Trend over isolations'))}</h3>"
     if not points:
         return heading + _quiet(_("No finished request above has this number."))
-    return heading + over_time(points, title=title) + _quiet(_("The dashed line is the median of all that are shown."))
+    median = _quiet(_("The dashed line is the median of all that are shown."))
+    return heading + over_time(points, title=title) + median + _of_arrows([point.mark for point in points])
+
+
+def _of_arrows(marks: Sequence[Mark]) -> str:
+    if not has_cut(marks):
+        return ""
+    return _quiet(_("An arrow: the interval goes on. Rest the pointer on the dot to read it, or see the table above."))
 
 
 def _name(finding: Finding) -> str:

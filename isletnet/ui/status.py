@@ -13,7 +13,7 @@ import traitlets
 
 from isletnet.client import AccessError, ServiceError
 from isletnet.ui import bits, friendly, health
-from isletnet.ui.i18n import _, number, when
+from isletnet.ui.i18n import ABSENT, _, number, when
 
 EVERY_S = 5.0
 
@@ -101,12 +101,13 @@ def overview_html(status: Mapping[str, Any]) -> str:
         ),
     )
     gauges = "".join(bits.progress_html(one.name, one.fraction, one.text, one.tone) for one in health.gauges(status))
+    machine = _("Machine {host}", host=status.get("machine", {}).get("host", ABSENT))
     moment = when(datetime.fromisoformat(status["utc"]))
     return (
         f"{bits.notice_html(text, tone)}"
-        f'<p class="islet-quiet">{escape(_("As of {moment}", moment=moment))}</p>'
+        f"{_quiet(_('As of {moment}', moment=moment))}"
         f'<div class="islet-cards">{"".join(cards)}</div>'
-        f"{_section(_('Machine'), gauges)}"
+        f"{_section(machine, gauges + _gpus_html(status))}"
     )
 
 
@@ -140,10 +141,22 @@ def rest_html(status: Mapping[str, Any]) -> str:
     )
 
 
+def _gpus_html(status: Mapping[str, Any]) -> str:
+    nothing = _("No GPU is known on this machine.")
+    head = (_("GPU"), _("Busy"), _("Memory"), _("Temperature"))
+    here = _table(head, health.gpus(status), nothing)
+    elsewhere = health.gpus_elsewhere(status)
+    return here + (_quiet(_("Ray counts GPUs on other machines: {machines}.", machines=elsewhere)) if elsewhere else "")
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> str:
     if not rows:
-        return f'<p class="islet-quiet">{escape(nothing)}</p>'
+        return _quiet(nothing)
     return f'<div class="islet-left">{bits.table_html(head, rows)}</div>'
+
+
+def _quiet(text: str) -> str:
+    return f'<p class="islet-quiet">{escape(text)}</p>'
 
 
 def _section(title: str, content: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from isletnet.client import Status
-from isletnet.ui.earlier.charts import Dated, Named, beside_each_other, over_time, ticks_to
+from isletnet.ui.earlier.charts import Dated, Named, beside_each_other, has_cut, over_time, ticks_to
 from isletnet.ui.earlier.past import Mark, agreement, matching, sample_of
 
 MONDAY = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -107,6 +108,36 @@ def test_charts_hold_each_number_and_no_markup_of_names():
     assert (svg.count("<circle"), svg.count("<script>")) == (2, 0)
     assert "10 (5–20)" in svg
     assert 'aria-label="IEQ &amp; more"' in svg
+
+
+WIDE = Mark(value=100, low=50, high=500)
+USUAL = [Mark(value=90, low=60, high=140), Mark(value=120, low=80, high=180), Mark(value=110)]
+
+
+def test_one_long_interval_does_not_decide_the_axis():
+    points = [Dated(utc=MONDAY, name="A", mark=mark) for mark in (*USUAL, WIDE)]
+    svg = over_time(points, title="IEQ")
+    heights = re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)
+    # The axis is 254 high, from 16 on. Rounded up to a tick, twice the largest number is no more than 2.5 times it.
+    assert min(float(y) for y in heights) <= 16 + 254 * (1 - 1 / 2.5)
+    assert svg.count("islet-cut") == 1
+    assert "100 (50–500)" in svg, "the pointer is told the true interval"
+    rows = [Named(name="A", mark=mark) for mark in (*USUAL, WIDE)]
+    assert beside_each_other(rows, title="IEQ").count("islet-cut") == 1
+
+
+def test_usual_intervals_are_shown_whole():
+    assert "islet-cut" not in over_time([Dated(utc=MONDAY, name="A", mark=mark) for mark in USUAL], title="IEQ")
+    assert not has_cut(USUAL)
+    assert has_cut([*USUAL, WIDE])
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)), min_size=1))
+def test_each_number_is_on_the_axis(numbers: list[tuple[float, float]]):
+    marks = [Mark(value=value, low=0, high=value + more) for value, more in numbers]
+    svg = over_time([Dated(utc=MONDAY, name="A", mark=mark) for mark in marks], title="IEQ")
+    for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.-]+)"', svg):
+        assert 16 - 0.1 <= float(y) <= 270 + 0.1
 
 
 def test_a_day_is_named_once_on_the_axis():

@@ -43,8 +43,24 @@ WELL: Mapping[str, Any] = {
             "last_runs": {"prune": {"state": "ok", "begun_utc": "2026-11-24T06:00:00+00:00", "removed": {"image": 2}}},
         },
     },
+    "accelerators": {
+        "state": "ok",
+        "list": [
+            {
+                "name": "NVIDIA <b>A100",
+                "busy_fraction": 0.43,
+                "memory_used_mb": 8590,
+                "memory_total_mb": 42950,
+                "temperature_c": 61.0,
+                "needs_reset": False,
+            },
+        ],
+        "counted_by_ray_n": 1,
+        "elsewhere": [],
+    },
     "machine": {
         "state": "ok",
+        "host": "clinic-7",
         "cores_n": 2,
         "cpu_fraction": 0.25,
         "memory_total_mb": 8000,
@@ -79,6 +95,12 @@ def test_a_service_that_is_well():
     assert "2 min" in overview_html(WELL)
 
 
+def gpus(*, needs_reset: bool = False, **changes: Any) -> Mapping[str, Any]:
+    """Give accelerators that want to be looked at."""
+    told = WELL["accelerators"]
+    return {**told, "state": "warning", "list": [{**told["list"][0], "needs_reset": needs_reset}], **changes}
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "tone", "detail"),
     [
@@ -92,6 +114,11 @@ def test_a_service_that_is_well():
         ({"parts": {"segmenter": {"state": "failed", "code": "worker_lost"}}}, "Outlining", "severe", "broke off"),
         ({"parts": {"new": {"state": "odd"}}}, "new", "warning", "answers"),
         ({"disk": {**WELL["disk"], "state": "full"}}, "Disk", "severe", "60 GB free"),
+        ({"last_hour": {"state": "failed", "code": "storage_unavailable"}}, "Statistics", "severe", "storage"),
+        ({"accelerators": gpus(counted_by_ray_n=3)}, "GPU", "warning", "Ray counts 3, but the driver shows 1."),
+        ({"accelerators": gpus(needs_reset=True)}, "GPU", "warning", "restart the machine: NVIDIA <b>A100."),
+        ({"accelerators": gpus(code="gpu_driver_failed")}, "GPU", "warning", "The driver of the GPU fails."),
+        ({"accelerators": gpus(code="no_answer")}, "GPU", "warning", "It does not answer."),
     ],
 )
 def test_what_is_unwell_is_named(changes: Mapping[str, Any], name: str, tone: str, detail: str):
@@ -100,6 +127,23 @@ def test_what_is_unwell_is_named(changes: Mapping[str, Any], name: str, tone: st
     assert detail in line.detail
     text, told = health.headline({**WELL, **changes, "state": "warning" if tone == "warning" else "failed"})
     assert (name in text, told) == (True, tone)
+
+
+def test_gpus_are_told_with_what_is_known_of_them():
+    assert health.gpus(WELL) == [("NVIDIA <b>A100", "43\u00a0%", "8.6 of 43.0 GB", "61 °C")]
+    shared = {**WELL["accelerators"]["list"][0], "memory_used_mb": None, "memory_total_mb": None, "temperature_c": None}
+    assert health.gpus({**WELL, "accelerators": {"state": "ok", "list": [shared]}})[0][2:] == ("–", "–")
+    assert "NVIDIA &lt;b&gt;A100" in overview_html(WELL)
+    assert "Machine clinic-7" in overview_html(WELL)
+
+
+def test_no_gpu_is_said_in_words():
+    none: dict[str, Any] = {"state": "ok", "list": [], "counted_by_ray_n": 0, "elsewhere": []}
+    assert lines(accelerators=none)["GPU"].detail == "none; networks run on the processors"
+    assert "No GPU is known on this machine." in overview_html({**WELL, "accelerators": none})
+    rack = {**none, "elsewhere": [{"host": "rack", "gpus_n": 4}]}
+    assert lines(accelerators=rack)["GPU"].detail == "none on this machine"
+    assert "Ray counts GPUs on other machines: rack (4)." in overview_html({**WELL, "accelerators": rack})
 
 
 def test_a_chore_that_failed_says_why():

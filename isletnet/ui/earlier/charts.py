@@ -15,6 +15,9 @@ from isletnet.ui.i18n import language, number
 _WIDTH, _TEXT = 900, 15
 _ROW = 38
 _TICKS_N = 5
+# Half of an axis is left for intervals. Those of a hundred islets or more fit; longer ones end in an arrow.
+_MOST_OF_LARGEST = 2.0
+_ARROW = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ def beside_each_other(rows: Sequence[Named], *, title: str) -> str:
     """
     left, right = 250, 30
     height = _ROW * len(rows) + 62
-    ticks = ticks_to(max(_top(row.mark) for row in rows))
+    ticks = _ticks([row.mark for row in rows])
     scale = (_WIDTH - left - right) / ticks[-1]
     parts = []
     for value in ticks:
@@ -55,7 +58,10 @@ def beside_each_other(rows: Sequence[Named], *, title: str) -> str:
         y = 8 + _ROW * (place + 0.5)
         parts.append(_text(left - 12, y + 5, _short(row.name, 30), "end"))
         if row.mark.low is not None and row.mark.high is not None:
-            parts.append(_line(left + scale * row.mark.low, y, left + scale * row.mark.high, y, "interval"))
+            end = left + scale * min(row.mark.high, ticks[-1])
+            parts.append(_line(left + scale * row.mark.low, y, end, y, "interval"))
+            if row.mark.high > ticks[-1]:
+                parts.append(_arrow([(end - _ARROW, y - _ARROW), (end, y), (end - _ARROW, y + _ARROW)]))
         parts.append(_dot(left + scale * row.mark.value, y, f"{row.name}: {_said(row.mark)}"))
     parts.append(_text(left + (_WIDTH - left - right) / 2, height - 6, title, "middle", quiet=True))
     return _svg(parts, height, title)
@@ -65,7 +71,7 @@ def over_time(points: Sequence[Dated], *, title: str) -> str:
     """Draw numbers with their intervals over their days; a dashed line is their median."""
     left, right, top, bottom = 90, 30, 16, 70
     height = 340
-    ticks = ticks_to(max(_top(point.mark) for point in points))
+    ticks = _ticks([point.mark for point in points])
     first, last = min(point.utc for point in points), max(point.utc for point in points)
     # A single day stands in the middle.
     margin = max((last - first) / 30, timedelta(days=1))
@@ -92,10 +98,19 @@ def over_time(points: Sequence[Dated], *, title: str) -> str:
     for point in points:
         x, mark = at(point.utc), point.mark
         if mark.low is not None and mark.high is not None:
-            parts.append(_line(x, level(mark.low), x, level(mark.high), "interval"))
+            end = level(min(mark.high, ticks[-1]))
+            parts.append(_line(x, level(mark.low), x, end, "interval"))
+            if mark.high > ticks[-1]:
+                parts.append(_arrow([(x - _ARROW, end + _ARROW), (x, end), (x + _ARROW, end + _ARROW)]))
         parts.append(_dot(x, level(mark.value), f"{point.name}, {day(point.utc)}: {_said(mark)}"))
     parts.append(_text(left + (_WIDTH - left - right) / 2, height - 10, title, "middle", quiet=True))
     return _svg(parts, height, title)
+
+
+def has_cut(marks: Sequence[Mark]) -> bool:
+    """Tell whether an interval is longer than the axis that these numbers get, so that it ends in an arrow."""
+    end = _ticks(marks)[-1]
+    return any(mark.high is not None and mark.high > end for mark in marks)
 
 
 def ticks_to(highest: float) -> tuple[float, ...]:
@@ -123,8 +138,11 @@ def clock(moment: datetime) -> str:
     return str(format_time(moment.astimezone(), format="short", locale=language()))
 
 
-def _top(mark: Mark) -> float:
-    return mark.value if mark.high is None else mark.high
+def _ticks(marks: Sequence[Mark]) -> tuple[float, ...]:
+    """Choose an axis for numbers: all are on it, and an interval only as far as the numbers stay easy to read."""
+    largest = max(mark.value for mark in marks)
+    furthest = max(mark.value if mark.high is None else mark.high for mark in marks)
+    return ticks_to(min(furthest, _MOST_OF_LARGEST * largest) if largest > 0 else furthest)
 
 
 def _said(mark: Mark) -> str:
@@ -152,6 +170,11 @@ _LINES = {
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" {_LINES[kind]}/>'
+
+
+def _arrow(points: Sequence[tuple[float, float]]) -> str:
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline class="islet-cut" points="{corners}" fill="none" {_LINES["interval"]}/>'
 
 
 def _dot(x: float, y: float, told: str) -> str:
