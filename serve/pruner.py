@@ -79,8 +79,10 @@ def _alarm(store: Store, settings: Settings, smtp: SmtpSettings) -> Alarm:
 
     page = f"{pages_address(settings)}/status"
     return Alarm(
+        store,
         looks_of(store, settings, disk_state=disk_state, monotonic=time.monotonic),
         teller(smtp, to=settings.alert_to, page=page, now=lambda: datetime.now(UTC)),
+        now=lambda: datetime.now(UTC),
     )
 
 

@@ -2,7 +2,7 @@
 
 A part counts as broken, or as whole again, after several looks in a row, so that a bad moment is no news. The mails go
 straight to the server and not through the store, which may be what is broken. Where the server itself is away, they go
-out when it is back.
+out when it is back. What was told is noted in the store as soon as it takes it, so that a restart is no news.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from isletnet.errors import IsletnetError
-from isletnet.storage.layout import OPEN, request_key
+from isletnet.errors import IsletnetError, StorageError
+from isletnet.storage.layout import OPEN, STATISTICS, Aside, dump, load, request_key
 from isletnet.storage.mail import SmtpSettings, check_address
 from isletnet.storage.mail import send as send_mail
 from isletnet.storage.store import Store
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from isletnet.settings import Settings
 
 LOOKS_N = 2
+# Beside the days of the statistics, which pass over it; the highest number counts.
+ALERTS = f"{STATISTICS}/alerts"
 STUCK = "queue_stuck"
 _SMTP_ANSWER_S = 10.0
 _LOG = logging.getLogger("isletnet.serve.alerts")
@@ -40,6 +42,14 @@ class Health:
 
     broken: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What somebody has been told is broken, with codes, and since when that stands."""
+
+    utc: datetime
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(before: Health, seen: Mapping[str, str | None]) -> Health:
@@ -67,22 +77,36 @@ def judge(before: Health, seen: Mapping[str, str | None]) -> Health:
 
 
 class Alarm:
-    """Looks at all parts when asked, and tells what has changed; one at work.
+    """Looks at all parts when asked, and tells what has changed since somebody was told; one at work.
 
     Parameters
     ----------
+    store
+        Where it is noted what was told, also by an alarm before this one.
     looks
         By the name of a part: gives a code where it is broken, None where it is whole.
     tell
         Tells somebody what has broken, with codes, and what is whole again. Where it raises ``OSError``, it is asked
         again at the next look.
+    now
+        The time of day.
     """
 
-    def __init__(self, looks: Mapping[str, Look], tell: Callable[[Mapping[str, str], Iterable[str]], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        looks: Mapping[str, Look],
+        tell: Callable[[Mapping[str, str], Iterable[str]], None],
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store, self._now = store, now
         self._looks = dict(looks)
         self._tell = tell
-        self._told: Mapping[str, str] = {}
-        self.health = Health()
+        # A part that nobody looks at any more would stay broken for ever.
+        self._told = {part: code for part, code in last_told(store).items() if part in self._looks}
+        self._noted = self._told
+        self.health = Health(broken=self._told)
 
     def look(self) -> None:
         """Look once."""
@@ -90,14 +114,42 @@ class Alarm:
         broken = self.health.broken
         news = {part: code for part, code in broken.items() if self._told.get(part) != code}
         whole = sorted(self._told.keys() - broken.keys())
-        if not news and not whole:
+        if news or whole:
+            try:
+                self._tell(news, whole)
+            except OSError as error:
+                _LOG.error("a mail about %s did not go out: %s", ", ".join([*news, *whole]), type(error).__name__)
+            else:
+                self._told = dict(broken)
+        self._note()
+
+    def _note(self) -> None:
+        if self._noted == self._told:
             return
         try:
-            self._tell(news, whole)
-        except OSError as error:
-            _LOG.error("a mail about %s did not go out: %s", ", ".join([*news, *whole]), type(error).__name__)
+            note_told(self._store, self._told, now=self._now())
+        except StorageError as error:
+            _LOG.warning("what was told is not noted yet: %s", error.code)
         else:
-            self._told = broken
+            self._noted = self._told
+
+
+def last_told(store: Store) -> Mapping[str, str]:
+    """Read what somebody was told last is broken; what is damaged says nothing."""
+    broken: Mapping[str, str] = {}
+    with Aside()():
+        for key in list(store.list_keys(ALERTS))[-1:]:
+            broken = load(store, key, Told).broken
+    return broken
+
+
+def note_told(store: Store, broken: Mapping[str, str], *, now: datetime) -> None:
+    """Note what somebody was told is broken, in place of what was noted before."""
+    before = list(store.list_keys(ALERTS))
+    number = 1 + max((int(key.rpartition("/")[2].removesuffix(".json")) for key in before), default=0)
+    store.create(f"{ALERTS}/{number:012d}.json", dump(Told(utc=now, broken=broken)))
+    for key in before:
+        store.delete(key)
 
 
 def looks_of(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from isletnet.errors import StoreUnavailableError
+from isletnet.errors import StoreFullError, StoreUnavailableError
 from isletnet.settings import Settings
 from isletnet.storage import leases
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.mail import SmtpSettings
-from serve.upkeep.alerts import Alarm, Health, alert_mail, judge, looks_of
-from tests.storage.actors import Clock, dispatcher, submit
+from isletnet.storage.store import Store
+from isletnet.storage.verify import verify
+from serve.upkeep.alerts import ALERTS, Alarm, Health, Look, alert_mail, judge, last_told, looks_of, note_told
+from tests.storage.actors import MORNING, Clock, dispatcher, submit
+from tests.storage.store_contract import MemoryStore
 
 SMTP = SmtpSettings(host="127.0.0.1", sender="isletnet@clinic.example", link="{request_id}")
 
@@ -30,6 +34,11 @@ class People:
         if not self.is_reachable:
             raise ConnectionRefusedError
         self.heard.append((dict(news), list(whole)))
+
+
+def alarm_of(store: Store, looks: Mapping[str, Look], people: People) -> Alarm:
+    """Make an alarm, as the keeper does when it starts."""
+    return Alarm(store, looks, people, now=lambda: MORNING)
 
 
 def follow(seen: Iterable[str | None]) -> list[str | None]:
@@ -61,7 +70,7 @@ def test_a_stuck_queue_was_looked_at_twice_already():
 def test_each_change_is_told_once():
     state: dict[str, str | None] = {"network": None, "disk": None}
     people = People()
-    alarm = Alarm({part: lambda part=part: state[part] for part in state}, people)
+    alarm = alarm_of(MemoryStore(), {part: lambda part=part: state[part] for part in state}, people)
     for network, disk in [(None, None), ("bad", None), ("bad", "full"), ("bad", "full"), (None, "full"), (None, None)]:
         state.update(network=network, disk=disk)
         alarm.look()
@@ -81,7 +90,7 @@ def test_what_could_not_be_told_is_told_later():
     def mail() -> str | None:
         return None if people.is_reachable else "no_answer"
 
-    alarm = Alarm({"mail": mail}, people)
+    alarm = alarm_of(MemoryStore(), {"mail": mail}, people)
     people.is_reachable = False
     for _ in range(5):
         alarm.look()
@@ -100,10 +109,85 @@ def test_errors_of_a_look_are_its_answer():
         raise ConnectionRefusedError
 
     people = People()
-    alarm = Alarm({"store": away, "mail": refused}, people)
+    alarm = alarm_of(MemoryStore(), {"store": away, "mail": refused}, people)
     alarm.look()
     alarm.look()
     assert people.heard == [({"store": StoreUnavailableError.code, "mail": "no_answer"}, [])]
+
+
+class Restarts:
+    """A keeper that is restarted before each row of looks; ``codes`` are what they see of one part."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.people = store, People()
+        self.heard_n = 0
+
+    def live(self, *codes: str | None) -> list[tuple[dict[str, str], list[str]]]:
+        """Start, look once for each code, and be killed; returns what was told meanwhile."""
+        seen = iter(codes)
+        alarm = alarm_of(self.store, {"disk": lambda: next(seen)}, self.people)
+        for _ in codes:
+            alarm.look()
+        told, self.heard_n = self.people.heard[self.heard_n :], len(self.people.heard)
+        return told
+
+
+FULL, WHOLE = ({"disk": "full"}, []), ({}, ["disk"])
+
+
+def test_a_restart_tells_nothing_again_and_an_end_meanwhile_once(store: LocalStore):
+    keeper = Restarts(store)
+    assert keeper.live("full", "full", "full") == [FULL]
+    assert [keeper.live("full", "full", "full") for _ in range(3)] == [[], [], []]
+    assert keeper.live(None, "full", None) == []
+    assert keeper.live(None, None, None) == [WHOLE]
+    assert keeper.live(None, None, None) == []
+    assert keeper.live("full", "full") == [FULL]
+    assert keeper.live("low", "low") == [({"disk": "low"}, [])]
+    assert len(list(store.list_keys(ALERTS))) == 1
+    assert verify(store).problems == ()
+
+
+def test_a_restart_shows_at_once_what_is_broken(store: LocalStore):
+    Restarts(store).live("full", "full")
+    assert alarm_of(store, {"disk": lambda: "full"}, People()).health.broken == {"disk": "full"}
+    assert alarm_of(store, {"queue": lambda: None}, People()).health.broken == {}
+
+
+def test_what_the_store_did_not_take_is_noted_when_it_is_back():
+    class Sometimes(MemoryStore):
+        is_full = False
+
+        def create(self, key: str, content: bytes) -> None:
+            if self.is_full:
+                raise StoreFullError("full")
+            super().create(key, content)
+
+    store, people = Sometimes(), People()
+    alarm = alarm_of(store, {"disk": lambda: "full"}, people)
+    store.is_full = True
+    for _ in range(3):
+        alarm.look()
+    assert people.heard == [FULL]
+    store.is_full = False
+    alarm.look()
+    assert (people.heard, last_told(store)) == ([FULL], {"disk": "full"})
+
+
+def test_a_note_that_is_damaged_says_nothing_and_is_replaced(store: LocalStore):
+    store.create(f"{ALERTS}/000000000007.json", b"{")
+    assert Restarts(store).live("full", "full") == [FULL]
+    assert list(store.list_keys(ALERTS)) == [f"{ALERTS}/000000000008.json"]
+    assert last_told(store) == {"disk": "full"}
+
+
+def test_of_two_notes_the_later_counts_whatever_the_clock_says(store: LocalStore):
+    note_told(store, {"disk": "full"}, now=MORNING)
+    before = store.read(f"{ALERTS}/000000000001.json")
+    note_told(store, {}, now=MORNING - timedelta(days=1))
+    # Whoever noted it was killed before it removed the first.
+    store.create(f"{ALERTS}/000000000001.json", before)
+    assert last_told(store) == {}
 
 
 @pytest.fixture
