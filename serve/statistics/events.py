@@ -28,7 +28,7 @@ from isletnet.storage.jobs import attempts_of
 from isletnet.storage.layout import REQUESTS, Outcome, Request, attempt_key, file_key, load, request_ids
 from isletnet.storage.leases import Claim
 from isletnet.storage.records import load_outcome, load_request
-from isletnet.storage.statistics import Event, append_events, compact
+from isletnet.storage.statistics import Event, append_events
 from isletnet.storage.store import Store
 
 INTERVAL_S = 60.0
@@ -60,7 +60,6 @@ class EventLog:
         self._waiting: list[Event] = []
         self._strangers_n = 0
         self._ends = EndWatch(store, default_network=default_network)
-        self._compacted: object = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -81,9 +80,6 @@ class EventLog:
             if events:
                 append_events(self._store, events, now=now)
         self._ends.look(now=now)
-        if self._compacted != now.date():
-            compact(self._store, now=now)
-            self._compacted = now.date()
 
     def start(self) -> None:
         """Flush every `INTERVAL_S` from now on."""

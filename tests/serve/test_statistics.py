@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 
 from isletnet.errors import StoreUnavailableError
+from isletnet.settings import Settings
 from isletnet.storage import jobs, leases, records
 from isletnet.storage.layout import FileRecord, ImageOutcome, Request
 from isletnet.storage.statistics import Event, append_events, read_events
 from serve.statistics.events import MOST_OF_STRANGERS, MOST_WAITING, EndWatch, EventLog
+from serve.upkeep.chores import run_prune
 from tests.storage.actors import Clock, dispatcher, draft, ended, submit
 from tests.storage.store_contract import MemoryStore
 
@@ -134,6 +136,20 @@ class TestLog:
         kept = [int(event.who) for event in noted(store, clock, "call")]
         assert (min(kept), max(kept), len(kept)) == (5, MOST_WAITING + 4, MOST_WAITING)
 
+    def test_days_long_past_are_left_to_the_pruner(self, store: Moody, clock: Clock, log: EventLog):
+        for _ in range(3):
+            log.note(call(clock))
+            log.flush()
+            clock.pass_s(60)
+        clock.pass_days(4)
+        before = set(store.list_keys("statistics"))
+        log.note(call(clock))
+        log.flush()
+        assert before < set(store.list_keys("statistics"))
+        run_prune(store, Settings(), actor="keeper", now=clock.now, monotonic=clock.monotonic)
+        assert before.isdisjoint(store.list_keys("statistics"))
+        assert len(noted(store, clock, "call")) == 4
+
     def test_at_the_end_everything_is_written(self, store: Moody, clock: Clock, log: EventLog):
         log.start()
         log.note(call(clock))
@@ -146,13 +162,6 @@ class TestLog:
         log.close()
         store.is_down = False
         assert noted(store, clock, "call") == []
-
-    def test_old_days_are_put_together_on_the_way(self, store: Moody, clock: Clock, log: EventLog):
-        for _ in range(4):
-            append_events(store, [call(clock)], now=clock.now)
-        clock.pass_days(5)
-        log.flush()
-        assert len(list(store.list_keys("statistics"))) == 1
 
 
 class TestEnds:
