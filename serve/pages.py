@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,18 +123,6 @@ def api_origins(settings: Settings, host: str) -> str:
         return ""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
     return f"http://{name}:{settings.port}" if re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]", name) else ""
-
-
-def is_trusted(settings: Settings, peer: str) -> bool:
-    """Whether the proxy that signs people in is at this address."""
-    if not settings.trusted_proxy:
-        return False
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return False
-    plain = getattr(address, "ipv4_mapped", None) or address
-    return plain in ip_network(settings.trusted_proxy, strict=False)
 
 
 def preferred_language(cookie: str | None, accepted: str) -> str:

@@ -13,13 +13,13 @@ from traitlets.config import Config
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
+from serve.access.identity import is_proxy
 from serve.pages import (
     CULL_EVERY_S,
     LEFT_S,
     PAGES,
     api_origins,
     content_policy,
-    is_trusted,
     note_left,
     preferred_language,
 )
@@ -106,7 +106,7 @@ class PageHandler(_Spoken, TornadoVoilaHandler):  # type: ignore[misc]
         person = headers.get(settings.identity_header, "")
         headers.pop("Isletnet-Person", None)
         headers["Isletnet-Language"] = self.chosen_language()
-        if person and is_trusted(settings, self.request.remote_ip or ""):
+        if person and is_proxy(settings, self.request.remote_ip):
             headers["Isletnet-Person"] = person
         return super().prepare()
 

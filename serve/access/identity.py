@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Literal
 
@@ -88,10 +89,11 @@ class Access:
     def __init__(
         self, settings: Settings, store: Store, *, monotonic: Callable[[], float], now: Callable[[], datetime]
     ) -> None:
+        _proxy_network(settings.trusted_proxy)
+        self._settings = settings
         self._store = store
         self._now = now
         self._keyring = Keyring(store, monotonic=monotonic)
-        self._proxy = _proxy_network(settings.trusted_proxy)
         self._identity_header = settings.identity_header.lower()
         self._is_bound_to_loopback = is_loopback(settings.host)
         self._pages_origins = pages_origins(settings)
@@ -139,7 +141,7 @@ class Access:
             if record is None:
                 raise UnauthorizedError("this key is not known, or it was revoked")
             return Principal(name=record.name, scopes=frozenset(record.scopes), how="key")
-        if self._is_proxy(peer):
+        if is_proxy(self._settings, peer):
             name = _single(given, self._identity_header)
             if name is None:
                 raise UnauthorizedError("sign in, or send a key as 'Authorization: Bearer ...'")
@@ -147,14 +149,6 @@ class Access:
         if self._is_local(given, peer):
             return Principal(name="local", scopes=frozenset(SCOPES), how="local")
         raise UnauthorizedError("a key is needed: send it as 'Authorization: Bearer ...'")
-
-    def _is_proxy(self, peer: str | None) -> bool:
-        if self._proxy is None or peer is None:
-            return False
-        try:
-            return _plain_address(peer) in self._proxy
-        except ValueError:
-            return False
 
     def _is_local(self, given: dict[str, list[str]], peer: str | None) -> bool:
         if not self._is_bound_to_loopback or peer is None or not is_loopback(peer):
@@ -224,6 +218,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_proxy(settings: Settings, peer: str | None) -> bool:
+    """Whether the proxy that signs people in is at this address."""
+    network = _proxy_network(settings.trusted_proxy)
+    if network is None or peer is None:
+        return False
+    try:
+        return _plain_address(peer) in network
+    except ValueError:
+        return False
+
+
 def pages_origins(settings: Settings) -> frozenset[str]:
     """Origins of the pages, in lower case: what may call from a browser beside the API's own."""
     if settings.pages_origin:
@@ -232,6 +237,7 @@ def pages_origins(settings: Settings) -> frozenset[str]:
     return frozenset(f"http://{host}:{settings.pages_port}" for host in hosts)
 
 
+@cache
 def _proxy_network(text: str) -> IPv4Network | IPv6Network | None:
     try:
         return ip_network(text, strict=False) if text else None

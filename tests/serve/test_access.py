@@ -5,7 +5,7 @@ from access_door import HERE, PROXY, SIGNED_IN, Door
 
 from isletnet.errors import ParameterError, StoreUnavailableError
 from isletnet.settings import Settings
-from serve.access.identity import Access, Principal, check_bind, is_loopback
+from serve.access.identity import Access, Principal, check_bind, is_loopback, is_proxy
 from serve.access.keys import SCOPES, add_key, revoke_key
 from serve.access.refusals import ForbiddenError, UnauthorizedError
 from tests.storage.actors import MORNING
@@ -167,6 +167,22 @@ def test_a_key_counts_more_than_who_signed_in():
 def test_the_passwords_of_a_proxys_own_sign_in_are_not_taken_for_keys():
     door = Door(trusted_proxy=PROXY)
     assert door.call(*SIGNED_IN, ("Authorization", "Basic YW5uOng="), peer=PROXY).name == "ann@clinic.example"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "peer", "is_ours"),
+    [
+        ("", "127.0.0.1", False),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("172.18.0.0/16", "172.18.3.4", True),
+        ("172.18.0.0/16", "::ffff:172.18.3.4", True),
+        ("172.18.0.0/16", "10.0.0.7", False),
+        ("127.0.0.1", "nonsense", False),
+        ("127.0.0.1", None, False),
+    ],
+)
+def test_the_proxy_is_known_by_its_address(proxy: str, peer: str | None, is_ours: bool):
+    assert is_proxy(Settings(trusted_proxy=proxy), peer) is is_ours
 
 
 def test_beyond_this_machine_nothing_starts_without_a_way_to_tell_who_calls():
