@@ -10,7 +10,7 @@ from isletnet.errors import StoreUnavailableError
 from isletnet.settings import Settings
 from isletnet.storage import jobs, leases, records
 from isletnet.storage.layout import FileRecord, ImageOutcome, Request
-from isletnet.storage.statistics import Event, append_events, read_events
+from isletnet.storage.statistics import Event, read_events
 from serve.statistics.events import MOST_OF_STRANGERS, MOST_WAITING, EndWatch, EventLog
 from serve.upkeep.chores import run_prune
 from tests.storage.actors import Clock, dispatcher, draft, ended, submit
