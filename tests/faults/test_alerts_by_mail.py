@@ -103,6 +103,10 @@ def away(operator: Operator) -> Iterator[None]:
     yield
 
 
+def _others(platform: Platform, pid: int) -> bool:
+    return any(process.pid != pid for process in platform.processes("keeper"))
+
+
 def test_a_person_hears_of_each_break_once_and_of_its_end_once(
     platforms: Platforms, small_disk: Path, tmp_path: Path, operator: Operator, table: Table
 ):
@@ -119,9 +123,9 @@ def test_a_person_hears_of_each_break_once_and_of_its_end_once(
     alerts_s: dict[str, float] = {}
     ends_s: dict[str, float] = {}
 
-    def hears(line: str) -> float:
+    def hears(line: str, *, times: int = 1) -> float:
         begun_s = time.monotonic()
-        wait_for(lambda: line in operator.heard(), longest_s=60, what=f"{line!r} in {operator.heard()}")
+        wait_for(lambda: operator.heard().count(line) == times, longest_s=120, what=f"{line!r} in {operator.heard()}")
         return time.monotonic() - begun_s
 
     try:
@@ -136,6 +140,15 @@ def test_a_person_hears_of_each_break_once_and_of_its_end_once(
                 with broken():
                     alerts_s[part] = hears(f"Broken: {part} ({code})")
                 ends_s[part] = hears(f"Works again: {part}")
+            first, code, _ = breaks[0]
+            with damaged(network / "core.weights.h5"):
+                hears(f"Broken: {first} ({code})", times=2)
+                killed = platform.kill("keeper")
+                wait_for(lambda: _others(platform, killed), longest_s=120, what="a keeper is back")
+                time.sleep(3 * EVERY_S)
+                platform.kill("keeper")
+            # It was mended while nobody looked.
+            hears(f"Works again: {first}", times=2)
             # Long enough for news that should not come.
             time.sleep(3 * EVERY_S)
         platform.stop()
@@ -144,11 +157,12 @@ def test_a_person_hears_of_each_break_once_and_of_its_end_once(
         platforms.close()
     heard = operator.heard()
     table.add(
-        f"network, queue, mail, disk break; a look every {EVERY_S:g} s",
-        "told within 2 looks, end told once",
+        f"network, queue, mail, disk break; the keeper dies twice; a look every {EVERY_S:g} s",
+        "told within 2 looks, end told once, no news by a restart",
         f"told after {', '.join(f'{part} {s:.1f}' for part, s in alerts_s.items())} s, ends after "
         f"{', '.join(f'{s:.1f}' for s in ends_s.values())} s; {len(heard)} news",
     )
-    assert heard == [line for part, code, _ in breaks for line in (f"Broken: {part} ({code})", f"Works again: {part}")]
+    told = [line for part, code, _ in breaks for line in (f"Broken: {part} ({code})", f"Works again: {part}")]
+    assert heard == [*told, *told[:2]]
     assert max(*alerts_s.values(), *ends_s.values()) <= LATEST_S
     assert {mail["To"] for mail in operator.letterbox.mails} == {"ops@clinic.example"}
