@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from isletnet.errors import IsletnetError, StorageError
+from isletnet.storage.audit import broken_links
 from isletnet.storage.layout import OPEN, STATISTICS, Aside, dump, load, request_key
 from isletnet.storage.mail import SmtpSettings, check_address
 from isletnet.storage.mail import send as send_mail
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 LOOKS_N = 2
 # Beside the days of the statistics, which pass over it; the highest number counts.
 ALERTS = f"{STATISTICS}/alerts"
-STUCK = "queue_stuck"
+STUCK, FORGED = "queue_stuck", "audit_changed"
+# Reading the whole audit rests at least so many times as long as it took.
+_REST_FACTOR = 20.0
 _SMTP_ANSWER_S = 10.0
 _LOG = logging.getLogger("isletnet.serve.alerts")
 
@@ -180,7 +183,14 @@ def looks_of(
         network_is_right(settings.network)
         return None
 
-    return {"store": answers, "disk": disk, "network": network, "queue": Queue(store).look, "mail": mail}
+    return {
+        "store": answers,
+        "disk": disk,
+        "network": network,
+        "queue": Queue(store).look,
+        "mail": mail,
+        "audit": Chain(store, monotonic=monotonic).look,
+    }
 
 
 class Queue:
@@ -199,6 +209,25 @@ class Queue:
         is_stuck = bool(found) and found == self._before
         self._before = frozenset(found)
         return STUCK if is_stuck else None
+
+
+class Chain:
+    """Sees whether somebody changed what the audit tells; a long one is read less often than it is asked for."""
+
+    def __init__(self, store: Store, *, monotonic: Callable[[], float]) -> None:
+        self._store, self._monotonic = store, monotonic
+        self._code: str | None = None
+        self._due_s = monotonic()
+
+    def look(self) -> str | None:
+        """Read the chain, if it is time; give a code where it is broken."""
+        begun_s = self._monotonic()
+        if begun_s >= self._due_s:
+            is_whole = next(broken_links(self._store), None) is None
+            self._code = None if is_whole else FORGED
+            ended_s = self._monotonic()
+            self._due_s = ended_s + _REST_FACTOR * (ended_s - begun_s)
+        return self._code
 
 
 def alert_mail(

@@ -11,7 +11,7 @@ import pytest
 
 from isletnet.errors import StoreFullError, StoreUnavailableError
 from isletnet.settings import Settings
-from isletnet.storage import leases
+from isletnet.storage import audit, leases
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.mail import SmtpSettings
 from isletnet.storage.store import Store
@@ -209,6 +209,43 @@ def test_a_queue_is_stuck_while_nobody_works(store: LocalStore):
     assert queue() == "queue_stuck"
 
 
+def test_an_audit_that_was_edited_is_told(store: LocalStore):
+    clock = Clock()
+    looks = looks_of(store, Settings(), disk_state=lambda: "ok", monotonic=clock.monotonic)
+    for number in range(3):
+        audit.append(store, kind="key-added", actor="root", now=clock.now, subject=str(number))
+    assert looks["audit"]() is None
+    second = audit.entry_key(2)
+    edited = store.read(second).replace(b"root", b"toor")
+    store.delete(second)
+    store.create(second, edited)
+    people = People()
+    alarm = alarm_of(store, {"audit": looks["audit"]}, people)
+    for _ in range(3):
+        alarm.look()
+    assert people.heard == [({"audit": "audit_changed"}, [])]
+
+
+def test_a_long_audit_is_read_less_often(store: LocalStore):
+    clock, reads_n = Clock(), 0
+
+    class Slow(MemoryStore):
+        def read(self, key: str, *, start: int = 0, stop: int | None = None) -> bytes:
+            nonlocal reads_n
+            reads_n += 1
+            clock.pass_s(10)
+            return super().read(key, start=start, stop=stop)
+
+    slow = Slow()
+    audit.append(slow, kind="key-added", actor="root", now=clock.now)
+    chain = looks_of(slow, Settings(), disk_state=lambda: "ok", monotonic=clock.monotonic)["audit"]
+    begun_s, reads_n = clock.monotonic_s, 0
+    while clock.monotonic_s - begun_s < 2000:
+        assert chain() is None
+        clock.pass_s(1)
+    assert 3 <= reads_n / 2 <= 2000 / (20 * 20)
+
+
 def test_all_parts_are_looked_at(store: LocalStore):
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = Settings(smtp_host="127.0.0.1", smtp_port=server.getsockname()[1], network="islet-unet-small")
@@ -219,6 +256,7 @@ def test_all_parts_are_looked_at(store: LocalStore):
             "network": None,
             "queue": None,
             "mail": None,
+            "audit": None,
         }
     with pytest.raises(ConnectionRefusedError):
         looks["mail"]()
