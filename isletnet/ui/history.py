@@ -18,6 +18,8 @@ _PAGE_N = 50
 _FETCHED_AT_ONCE_N = 10
 # Below it, chance alone hardly explains the differences.
 _CHANCE = 0.05
+# Beyond it nobody says that counts agree; a hundred islets vary by 0.25 by chance.
+_CLOSE_CV = 0.3
 
 
 class History:
@@ -234,6 +236,9 @@ def _verdict(told: Agreement) -> str:
     )
     if told.p_value is None:
         return bits.notice_html(first, "info")
+    if told.p_value >= _CHANCE and told.cv_fraction > _CLOSE_CV:
+        second = _("Their intervals are so wide that this may be chance. Count more islets to know.")
+        return bits.notice_html(f"{first} {second}", "info")
     if told.p_value >= _CHANCE:
         second = _("As repeated counts of one preparation they agree: their intervals explain the differences.")
         return bits.notice_html(f"{first} {second}", "good")

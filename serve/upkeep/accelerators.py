@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,9 +70,9 @@ def accelerators(nodes: Sequence[NodeGpus]) -> dict[str, Any]:
 
 def nodes_of_ray() -> tuple[NodeGpus, ...]:
     """Tell how many GPUs Ray counts on each machine that is up; nothing where Ray does not run."""
-    import ray
-
-    if not ray.is_initialized():
+    # Only who has imported Ray runs on it; importing it takes seconds.
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
         return ()
     here = ray.get_runtime_context().get_node_id()
     return tuple(
@@ -80,7 +81,7 @@ def nodes_of_ray() -> tuple[NodeGpus, ...]:
             is_here=node["NodeID"] == here,
             gpus_n=round(node["Resources"].get("GPU", 0)),
         )
-        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        for node in ray.nodes()
         if node["Alive"]
     )
 

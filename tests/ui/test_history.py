@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from service_in_process import Service
 
 from isletnet.client import Client, MissingError
 from isletnet.ui.bits import Page
-from isletnet.ui.history import History, consent_text
+from isletnet.ui.earlier.past import Agreement
+from isletnet.ui.history import History, _verdict, consent_text
 from isletnet.ui.i18n import set_language
 from isletnet.ui.session import Place, Session
 from tests.serve.requests_at_work import picture
@@ -57,7 +60,9 @@ def test_rows_hold_state_and_numbers(history: History, client: Client):
     for row in (1, 2):
         summary = client.request(history._table.rows[row]["id"]).results().samples[0]["summary"]
         assert cell(history, row, "IEQ of the preparation")["sort"] == summary["preparation"]["total_ieq"]["value"]
-        assert cell(history, row, "Islets")["sort"] == summary["count"]["value"]
+        islets = cell(history, row, "Islets")
+        assert islets["sort"] == summary["count"]["value"]
+        assert re.fullmatch(r"\d+–\d+", str(islets["small"])), "islets are whole"
 
 
 def test_search_narrows_table_and_trend(history: History):
@@ -75,6 +80,22 @@ def test_chosen_ones_are_compared(history: History):
     assert "they agree" in history._compared.value
     history._quantity.value = "ieq_per_kg"
     assert "Choose two or more" in history._compared.value
+
+
+@pytest.mark.parametrize(
+    ("p_value", "cv_fraction", "verdict", "tone"),
+    [
+        (0.5, 0.1, "they agree", "good"),
+        (0.5, 0.7, "so wide that this may be chance", "info"),
+        (0.01, 0.7, "more than their intervals explain", "warning"),
+        (None, 0.1, "differ by 10.0", "info"),
+    ],
+)
+def test_a_verdict_says_no_more_than_the_counts(p_value: float | None, cv_fraction: float, verdict: str, tone: str):
+    set_language("en")
+    text = _verdict(Agreement(counts_n=2, mean=100.0, cv_fraction=cv_fraction, p_value=p_value))
+    assert verdict in text
+    assert f"islet-{tone}" in text
 
 
 def test_a_choice_that_the_search_hides_is_none(history: History):

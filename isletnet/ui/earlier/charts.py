@@ -15,8 +15,9 @@ from isletnet.ui.i18n import language, number
 _WIDTH, _TEXT = 900, 15
 _ROW = 38
 _TICKS_N = 5
-# Half of an axis is left for intervals. Those of a hundred islets or more fit; longer ones end in an arrow.
-_MOST_OF_LARGEST = 2.0
+# How far an axis goes, as a multiple of the largest number. The interval of a hundred islets fits: it ends at 1.6 times
+# the number. Longer ones end in an arrow.
+_MOST_OF_LARGEST = 1.75
 _ARROW = 9
 
 

@@ -98,12 +98,14 @@ def _sum_cell(found: Sequence[Finding], quantity: str) -> dict[str, Any]:
     marks = [finding.marks[quantity] for finding in found if quantity in finding.marks]
     if len(found) > 1:
         return {"text": ngettext("{n} sample", "{n} samples", len(found)), "tone": "quiet"}
-    return _mark_cell(marks[0]) if marks else {"text": ABSENT}
+    # Islets are counted whole.
+    return _mark_cell(marks[0], 0 if quantity == "count" else None) if marks else {"text": ABSENT}
 
 
-def _mark_cell(mark: Mark) -> dict[str, Any]:
-    small = "" if mark.low is None or mark.high is None else f"{number(mark.low)}–{number(mark.high)}"
-    return {"text": number(mark.value), "sort": mark.value, "small": small}
+def _mark_cell(mark: Mark, decimals: int | None) -> dict[str, Any]:
+    has_interval = mark.low is not None and mark.high is not None
+    small = f"{number(mark.low, decimals)}–{number(mark.high, decimals)}" if has_interval else ""
+    return {"text": number(mark.value, decimals), "sort": mark.value, "small": small}
 
 
 def _purity_cell(found: Sequence[Finding]) -> dict[str, Any]:
