@@ -229,25 +229,6 @@ def test_a_page_that_is_left_ends_its_kernel(pages: Pages, page: Page):
     assert any(kernel_status(pages, kernel) == 404 or pause.wait(0.2) for _ in range(200))
 
 
-def test_no_notebook_no_kernel_list_and_no_file_can_be_read(pages: Pages):
-    for path in (
-        "/notebooks/analyse.ipynb",
-        "/analyse.ipynb",
-        "/voila/files/analyse.ipynb",
-        "/voila/render/analyse.ipynb",
-        "/voila/tree",
-        "/voila/api/contents",
-        "/api/kernels",
-        "/api/contents",
-        "/look/../analyse.ipynb",
-        "/status.ipynb",
-    ):
-        answer = httpx.get(f"{pages.url}{path}", trust_env=False)
-        assert answer.status_code == 404, path
-        assert "isletnet.ui" not in answer.text
-        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
-
-
 def test_a_bare_address_leads_to_the_first_page_with_the_request(pages: Pages):
     answer = httpx.get(f"{pages.url}/?request=abc", trust_env=False)
 
