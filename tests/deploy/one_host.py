@@ -48,6 +48,7 @@ def write_configuration(folder: Path, *, api: int, pages: int, http: int, https:
         "listen [::]:443 ssl http2;": "",
         "listen 80;": f"listen 127.0.0.1:{http};",
         "listen 443 ssl http2;": f"listen 127.0.0.1:{https} ssl http2;",
+        "client_header_timeout 15s;": "client_header_timeout 1s;",
         "server 127.0.0.1:8000;": f"server 127.0.0.1:{api};",
         "server 127.0.0.1:8080;": f"server 127.0.0.1:{pages};",
         "/etc/nginx/isletnet.crt;": f"{folder}/isletnet.crt;",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -102,7 +104,42 @@ def test_nobody_is_somebody_else(house: House):
         assert client.get("/analyse").json()["x-forwarded-user"] == "ann"
     with house.client(**spoken, Authorization="Bearer nonsense") as client:
         assert client.get("/api/session").status_code == 401
-        assert "x-forwarded-user" not in client.get("/analyse").json()
+
+
+@pytest.mark.parametrize("path", ["/", "/analyse", "/api/kernels/1/channels", "/voila/api/shutdown/1"])
+def test_a_key_or_what_looks_like_one_opens_no_page(house: House, path: str):
+    key, _ = add_key(house.made.store, "robot", ("submit", "read"), actor="test", now=house.made.now())
+    for bearer in ("nonsense", key):
+        with house.client(Authorization=f"Bearer {bearer}") as client:
+            assert client.get(path).status_code == 401
+
+
+def line_to(house: House) -> ssl.SSLSocket:
+    """Open a line, and say nothing yet."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    line = trusting.wrap_socket(socket.create_connection(("127.0.0.1", house.https_port), timeout=20))
+    line.sendall(b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n")
+    return line
+
+
+def test_a_head_that_drips_is_given_up(house: House):
+    with line_to(house) as line:
+        line.settimeout(0.2)
+        is_over = False
+        for number in range(50):
+            line.sendall(b"X-%d: y\r\n" % number)
+            with suppress(TimeoutError):
+                is_over = not line.recv(1000)
+                break
+        assert is_over
+
+
+def test_a_head_without_end_is_cut_off(house: House):
+    with line_to(house) as line:
+        for _ in range(25):
+            line.sendall(b"X-Long: " + b"y" * 4000 + b"\r\n")
+        assert line.recv(1000).startswith(b"HTTP/1.1 400")
 
 
 def test_a_program_needs_only_its_key(house: House):
