@@ -79,6 +79,7 @@ def test_images_are_sent_followed_and_read(pages: Pages, page: Page, tmp_path: P
     assert [image["training"] for image in status["images"]] == [True, False]
     assert (watch.foreign, watch.errors) == ([], [])
 
+    expect(page.locator(".islet-legend").first).to_contain_text("Islet")
     row = page.locator(".islet-islets tbody tr").nth(1)
     number = row.locator("th").inner_text()
     row.hover()
@@ -194,6 +195,23 @@ def test_a_pixel_is_measured_by_drawing_a_line(pages: Pages, page: Page, tmp_pat
 
     assert float(row.locator("input[type=number]").input_value()) == pytest.approx(1.25, rel=0.005)
     expect(row).to_contain_text("measured")
+
+
+def test_the_pixel_size_of_a_file_is_used_for_all(pages: Pages, page: Page, tmp_path: Path):
+    silent = tmp_path / "a.png"
+    silent.write_bytes(picture())
+    open_form(page, pages)
+    page.set_input_files(".islet-picker", [SAMPLE, silent])
+    rows = page.locator(".islet-files li")
+    expect(rows.nth(0)).to_contain_text("read from the file")
+    rows.nth(0).get_by_role("button", name="Use for all").click()
+    expect(rows.nth(0)).to_contain_text("read from the file")
+    expect(rows.nth(1)).to_contain_text("taken from another image")
+    page.click(".islet-submit")
+    expect(page.locator("[data-ready]")).to_have_count(2)
+
+    calibrations = [image["record"]["calibration"] for image in results_of(pages, page)["images"]]
+    assert [(one["um_per_px"], one["source"]) for one in calibrations] == [(2.0, "file"), (2.0, "caller")]
 
 
 def kernel_of(page: Page) -> str:

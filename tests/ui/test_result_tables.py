@@ -51,7 +51,7 @@ def test_a_headline_number_has_its_unit_interval_and_level():
     ieq, count, purity, diameter = (text_of(card) for card in headline(summary(), 50.0))
 
     assert ieq == "IEQ in the pictures 190 IEQ 100 – 361 (95\xa0%) Sphere of equal area".replace("\xa0", " ")
-    assert count == "Islets counted 82 62.6 – 106 (95 %) of at least 50 µm"
+    assert count == "Islets counted 82 63 – 106 (95 %) of at least 50 µm"
     assert purity.startswith("Purity 54 % 40 % – 70 % (95 %)")
     assert diameter == "Mean diameter 129 µm circle of equal area"
 

@@ -52,6 +52,10 @@ def test_islets_are_counted_from_the_size_that_was_asked_for(made: Service, clie
     assert "of at least 60 µm" in said(made, client, {"um_per_px": 2.0, "smallest_islet_um": 60})
 
 
+def test_too_few_islets_is_told_of_the_sample_and_not_of_each_image(made: Service, client: Client):
+    assert said(made, client, {"um_per_px": 2.0}).count("Few islets were counted (5)") == 1
+
+
 def test_a_request_that_failed_says_once_why(made: Service, client: Client):
     set_language("en")
     request = client.submit([("torn.png", picture()[:200])])

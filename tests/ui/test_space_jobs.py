@@ -97,10 +97,14 @@ def test_islets_are_modelled_over_their_picture(tmp_path: Path) -> None:
     islets[10:20, 110:120] = 2
     tifffile.imwrite(tmp_path / "islets.tif", islets)
     Image.new("RGB", (140, 100), (195, 190, 5)).save(tmp_path / "picture.jpg")
-    job = {"task": "model", "um_per_px": 2.0, "size_px": [140, 100], "value_label": "diameter (µm)"}
+    # The smaller one is a square of 20 µm, 22.6 µm across as a circle.
+    job = {"task": "model", "um_per_px": 2.0, "size_px": [140, 100], "value_label": "µm", "smallest_um": 22.0}
     outcome = done(tmp_path, job)
     assert outcome["islets_n"] == 2
     assert outcome["largest"] == pytest.approx(120, rel=0.01)
+    counted = done(tmp_path, {**job, "smallest_um": 50.0})
+    assert (counted["islets_n"], counted["smallest"]) == (1, counted["largest"]), "as in the table: no small particles"
+    assert done(tmp_path, {**job, "smallest_um": 50.0, "um_per_px": None})["islets_n"] == 2
     assert (tmp_path / "islets.stl").stat().st_size > 5000
     tifffile.imwrite(tmp_path / "islets.tif", np.zeros((100, 140), np.uint8))
     assert done(tmp_path, job) == {"code": None, "islets_n": 0}

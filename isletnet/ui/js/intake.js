@@ -87,7 +87,8 @@ function render({ model, el }) {
       if (um) for (const one of items) if (one === item || !one.um.value) setUm(one, um, texts.measured);
     });
     all.addEventListener("click", () => {
-      for (const one of items) setUm(one, item.um.value, item.source.textContent);
+      // The service reads it from this file alone; to the others it has to be told.
+      for (const one of items) if (one !== item) setUm(one, item.um.value, item.um.value ? texts.copied : texts.uncalibrated);
     });
     remove.addEventListener("click", () => {
       items.splice(items.indexOf(item), 1);

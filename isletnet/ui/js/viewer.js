@@ -1,6 +1,8 @@
 // The result of one image: the picture with outlines that zooms and pans, the table of islets and the histogram. What is
 // under the cursor, chosen in the table or in the histogram, is marked in all three.
-const COLOURS = { Islet: "#ffe14d", "Small particle": "#ffffff", "Exocrine tissue": "#5ad1ff" };
+// As in the editor and in the pictures to save.
+const COLOURS = { Islet: "#56cdff", "Small particle": "#ffffff", "Exocrine tissue": "#ff82d7" };
+const MARKED = "#ffe14d";
 const BIN_UM = 50;
 const FEWEST_BINS = 7;
 const TALLEST = 0.85;
@@ -30,11 +32,12 @@ function render({ model, el }) {
     tool("⤢", texts.zoom_fit, () => fit()),
     element("label", { className: "islet-check" }, outlines, element("span", { textContent: texts.outlines })),
   );
+  const legend = element("ul", { className: "islet-legend" });
   const histogram = element("div", { className: "islet-histogram" });
   const rows = element("tbody");
   const head = element("tr", {}, ...[texts.number, texts.diameter, texts.area, texts.ieq, texts.circularity].map((text) => element("th", { scope: "col", textContent: text })));
   const table = element("div", { className: "islet-table islet-islets", tabIndex: 0, aria: { label: texts.table } }, element("table", {}, element("thead", {}, head), rows));
-  el.append(element("div", { className: "islet-linked" }, element("div", {}, canvas, tools, told), element("div", {}, histogram, table)));
+  el.append(element("div", { className: "islet-linked" }, element("div", {}, canvas, legend, tools, told), element("div", {}, histogram, table)));
 
   let picture = null;
   let islets = [];
@@ -81,7 +84,7 @@ function render({ model, el }) {
     const screen = canvas.width / Math.max(canvas.clientWidth, 1) / view.scale;
     if (outlines.checked) {
       // A dark line below makes the colour stand out on any ground.
-      pen.strokeStyle = "rgba(0, 0, 0, 0.55)";
+      pen.strokeStyle = "rgba(12, 14, 24, 0.75)";
       for (const shape of shapes) {
         pen.lineWidth = (shape.islet ? 3.5 : 2.5) * screen;
         pen.stroke(shape.path);
@@ -94,11 +97,13 @@ function render({ model, el }) {
     }
     const chosen = shapes.filter((one) => one.islet && (one.islet === marked || (markedBin !== null && one.islet.is_islet && binOf(one.islet) === markedBin)));
     for (const shape of chosen) {
-      pen.fillStyle = "rgba(255, 80, 160, 0.35)";
+      pen.fillStyle = "rgba(255, 225, 77, 0.3)";
       pen.fill(shape.path, "evenodd");
-      pen.lineWidth = 3 * screen;
-      pen.strokeStyle = "#ff2f92";
-      pen.stroke(shape.path);
+      for (const [width, colour] of [[6, "#0c0e18"], [3, MARKED]]) {
+        pen.lineWidth = width * screen;
+        pen.strokeStyle = colour;
+        pen.stroke(shape.path);
+      }
     }
   }
 
@@ -176,6 +181,18 @@ function render({ model, el }) {
     draw();
   });
   outlines.addEventListener("change", draw);
+
+  function explain() {
+    const names = { Islet: texts.islet, "Small particle": texts.particle, "Exocrine tissue": texts.exocrine };
+    const found = Object.keys(names).filter((kind) => shapes.some((shape) => shape.kind === kind));
+    legend.replaceChildren(
+      ...found.map((kind) => {
+        const swatch = element("span", { className: "islet-swatch" });
+        swatch.style.borderColor = COLOURS[kind];
+        return element("li", {}, swatch, names[kind]);
+      }),
+    );
+  }
 
   function fill() {
     const shown = islets.filter((one) => one.is_islet).sort((a, b) => diameter(b) - diameter(a));
@@ -262,6 +279,7 @@ function render({ model, el }) {
       shapes = contours.features.map(shapeOf);
       islets = shapes.filter((shape) => shape.islet).map((shape) => shape.islet);
       fit();
+      explain();
       fill();
       el.dataset.ready = "yes";
     } catch (problem) {

@@ -68,7 +68,7 @@ def _network_label(network: Mapping[str, Any]) -> str:
         return label
     weight = sum(run["pictures_n"] for run in runs)
     dice = sum(run["pictures_n"] * run["islet"]["dice"] for run in runs) / weight
-    return label + " · " + _("agrees with experts by {share}", share=percent(dice))
+    return label + " · " + _("{share} overlap with experts' outlines", share=percent(dice))
 
 
 def _fields() -> list[dict[str, Any]]:
@@ -107,6 +107,7 @@ def _texts() -> dict[str, str]:
         "remove": _("Remove"),
         "from_file": _("read from the file"),
         "typed": _("typed"),
+        "copied": _("taken from another image"),
         "measured": _("measured"),
         "uncalibrated": _("unknown: without it there is no IEQ"),
         "consent": _("I give this image for training; it shows no person and no name."),

@@ -159,8 +159,13 @@ def _image(session: Session, results: Results, image: Mapping[str, Any]) -> widg
     parts: list[widgets.Widget] = []
     # The numbers of the only image stand above, as those of its sample.
     if len(results.images) > 1:
-        parts = [html(warnings_html(summary["warnings"])), cards(*headline(summary, _smallest_um(record)))]
+        parts = [html(warnings_html(_of_the_image(summary))), cards(*headline(summary, _smallest_um(record)))]
     return section(*parts, viewer, downloads, onward, html(_made_by(record)), title=image["name"])
+
+
+def _of_the_image(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Give the warnings that concern one image of several; whether islets are enough is a question for the sample."""
+    return [one for one in summary["warnings"] if one["code"] != "too_few_islets"]
 
 
 def _made_by(record: Mapping[str, Any]) -> str:
@@ -210,4 +215,5 @@ def _viewer_texts() -> dict[str, str]:
         "histogram": _("Islets by diameter (µm)"),
         "islet": _("Islet"),
         "particle": _("Small particle"),
+        "exocrine": _("Exocrine tissue"),
     }

@@ -120,8 +120,15 @@ def interval(estimate: Summary | None) -> str:
     given = (estimate or {}).get("interval")
     if not estimate or not given:
         return ABSENT
-    shown = percent if estimate["unit"] == "fraction" else number
-    return f"{shown(given['low'])} – {shown(given['high'])}"
+    low, high = (_plain(given[end], estimate["unit"]) for end in ("low", "high"))
+    return f"{low} – {high}"
+
+
+def _plain(value: float, unit: str) -> str:
+    if unit == "fraction":
+        return percent(value)
+    # Islets are counted whole.
+    return number(value, 0 if unit == "islets" else None)
 
 
 def _card(label: str, estimate: Summary, method: str = "", tone: Tone = "") -> str:

@@ -55,7 +55,8 @@ def model_islets(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     folder
         Holds ``islets.tif``, and ``picture.jpg`` for the ground if there is one.
     job
-        ``um_per_px``, or None to model in pixels; ``size_px`` width and height; ``value_label``, what the colours mean.
+        ``um_per_px``, or None to model in pixels; ``smallest_um``, the diameter from which islets are counted and
+        modelled; ``size_px`` width and height; ``value_label``, what the colours mean.
 
     Returns
     -------
@@ -65,10 +66,12 @@ def model_islets(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     width_px, height_px = job["size_px"]
     islets = read_labels((folder / ISLETS).read_bytes(), shape_px=(height_px, width_px)).astype(np.int32)
     scale = job["um_per_px"] or 1.0
-    areas_px = np.bincount(islets.ravel())
-    if len(areas_px) < 2:
+    diameters = 2 * np.sqrt(np.bincount(islets.ravel()) / np.pi) * scale
+    is_counted = diameters >= job["smallest_um"] if job["um_per_px"] else diameters > 0
+    is_counted[0] = False
+    if not is_counted.any():
         return {"islets_n": 0}
-    diameters = 2 * np.sqrt(areas_px / np.pi) * scale
+    islets[~is_counted[islets]] = 0
     placed = modelled_islets(islets, um_per_px=scale)
     scene = surfaces_scene(
         [_drawn(one, float(diameters[one.number])) for one in placed],
@@ -78,7 +81,7 @@ def model_islets(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     )
     (folder / SCENE).write_text(scene, encoding="utf-8")
     _write_mesh(folder, _joined_mesh(placed))
-    there = diameters[1:][areas_px[1:] > 0]
+    there = diameters[is_counted]
     return {"islets_n": len(placed), "smallest": float(there.min()), "largest": float(there.max())}
 
 

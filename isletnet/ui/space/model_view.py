@@ -62,7 +62,9 @@ class ModelView:
         size_px = [record["image"]["width_px"], record["image"]["height_px"]]
         unit = "px" if um_per_px is None else "µm"
         label = _("diameter ({unit})", unit=unit)
-        job = {"task": "model", "um_per_px": um_per_px, "size_px": size_px, "value_label": label}
+        smallest_um = record["provenance"]["parameters"]["smallest_islet_um"]
+        scale = {"um_per_px": um_per_px, "size_px": size_px, "smallest_um": smallest_um}
+        job = {"task": "model", **scale, "value_label": label}
         outcome = await run_apart(folder, job)
         if not outcome["islets_n"]:
             return [bits.html(bits.notice_html(_("There is no islet in this image.")))]
