@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 
 from isletnet.storage.statistics import Event
 from serve.doors import problems
@@ -73,7 +74,7 @@ class Calls:
             _FAULTS.exception("call %s broke off", call_id)
             # A stream that breaks off in the middle stays incomplete, which the reader notices.
             if status == problems.CLIENT_LEFT:
-                await problems.unexpected(call_id)(scope, receive, send_on)
+                await problems.unexpected(Request(scope))(scope, receive, send_on)
         finally:
             held.close()
             _note(deps, scope, call_id, status, deps.monotonic() - begun_s)
@@ -95,6 +96,8 @@ def _note(deps: Deps, scope: Scope, call_id: str, status: int, duration_s: float
         status=status,
         call_id=call_id,
         request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
+        # What whoever answered has to say of it.
+        **scope["state"].get("noted", {}),
     )
     line = {
         "utc": event.utc.isoformat(),

@@ -94,9 +94,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_address)
 
 
-def unexpected(call_id: str) -> JSONResponse:
+def unexpected(request: Request) -> JSONResponse:
     """Answer what nobody thought of."""
-    return JSONResponse({"error": {"code": "unexpected", "message": _PLAIN, "request_id": call_id}}, 500)
+    return answer(request, 500, "unexpected", _PLAIN)
 
 
 def of_error(request: Request, error: IsletnetError) -> JSONResponse:
@@ -122,6 +122,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Write the answer; ``field`` names the parameter or the file that it is about."""
+    request.state.noted = {"failures": (code,)}
     error = {"code": code, "message": message, "request_id": request.state.call_id}
     if field is not None:
         error["field"] = field[:300].encode("utf-8", "replace").decode()

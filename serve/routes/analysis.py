@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 
@@ -16,6 +18,7 @@ from serve.doors.types import AnalysisAnswer, Network, NetworkList, SampleAnswer
 from serve.intake.forms import image_form
 from serve.intake.requests import check_parameters
 from serve.intake.uploads import Body
+from serve.statistics.events import done_image
 from serve.work.tasks import NowDone, NowTask
 
 router = APIRouter(prefix="/api", tags=["analysis"])
@@ -59,7 +62,9 @@ async def analyse(request: Request, who: Who, deps: TheDeps) -> AnalysisAnswer:
     check_parameters(parameters)
     with deps.limits.answers.hold(who):
         done = wanted(await deps.ask(NowTask(content=content, name=name, parameters=parameters)), NowDone)
-    answer = done.answer
+    answer: Mapping[str, Any] = done.answer
+    one = done_image(0, answer["record"])
+    request.state.noted = {"images": {one.network: 1}, "megapixels": one.megapixels, "warnings": one.warnings}
     return AnalysisAnswer.model_validate(
         {"record": answer["record"], "summary": answer["sample"], "islets": answer["islets"]}
     )

@@ -165,7 +165,7 @@ class EndWatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _DoneImage:
+class DoneImage:
     """What statistics want of an image's result."""
 
     number: int
@@ -210,28 +210,28 @@ def _begun_utc(store: Store, request_id: str) -> datetime | None:
     return load(store, attempt_key(request_id, min(attempts), "claim.json"), Claim).utc
 
 
-def _done_images(store: Store, request_id: str, outcome: Outcome) -> list[_DoneImage]:
+def _done_images(store: Store, request_id: str, outcome: Outcome) -> list[DoneImage]:
     if outcome.attempt is None or all(file.path != "results.json" for file in outcome.files):
         return []
     try:
         images = json.loads(store.read(file_key(request_id, outcome.attempt, "results.json")))["images"]
-        return [_done_image(image) for image in images]
+        return [done_image(image["number"], image["record"]) for image in images]
     except (ValueError, LookupError, TypeError, NotStoredError):
         # Damaged or deleted: that is for the check of the store to tell, and the end is noted all the same.
         return []
 
 
-def _done_image(image: Mapping[str, Any]) -> _DoneImage:
-    record = image["record"]
-    return _DoneImage(
-        number=image["number"],
+def done_image(number: int, record: Mapping[str, Any]) -> DoneImage:
+    """Take from an image's record what statistics want."""
+    return DoneImage(
+        number=number,
         network=record["provenance"]["network"]["name"],
         megapixels=record["image"]["width_px"] * record["image"]["height_px"] / 1e6,
         warnings=tuple(warning["code"] for warning in record["summary"]["warnings"]),
     )
 
 
-def _images_by_network(request: Request, done: list[_DoneImage], default_network: str) -> Mapping[str, int]:
+def _images_by_network(request: Request, done: list[DoneImage], default_network: str) -> Mapping[str, int]:
     answered = {image.number: image.network for image in done}
     shared = request.parameters.get("network") or default_network
     own = request.parameters.get("images") or {}

@@ -239,6 +239,21 @@ def test_the_log_tells_calls_but_no_names_of_files_or_people(
     assert made.events[0].call_id == lines[0]["call"]
 
 
+def test_a_call_is_noted_with_what_failed_or_was_analysed(made: Service, api: Client, monkeypatch: pytest.MonkeyPatch):
+    assert api.post("/api/analyse", files={"image": ("a.png", picture())}).status_code == 200
+    api.post("/api/analyse", files={"image": ("a.png", b"no picture at all, but long enough")})
+    api.get(f"/api/requests/{'0' * 32}")
+    api.post("/api/requests", json={"um_per_px": -1})
+    api.get("/api/nothing")
+    monkeypatch.setattr(type(made.store), "read", lambda *arguments, **named: 1 / 0)
+    api.get(f"/api/requests/{'0' * 32}")
+    codes = ["image_unsupported", "not_found", "parameter_invalid", "not_found", "unexpected"]
+    assert [list(event.failures) for event in made.events] == [[], *([code] for code in codes)]
+    first = made.events[0]
+    assert (sum(first.images.values()), first.megapixels) == (1, pytest.approx(192 * 256 / 1e6))
+    assert all(not event.images for event in made.events[1:])
+
+
 def test_the_description_of_the_api_fits_the_contract(made: Service):
     paths = made.app.openapi()["paths"]
     assert all(path.startswith("/api/") for path in paths)
