@@ -89,6 +89,11 @@ def watched(page: Page) -> Watch:
     return watch
 
 
+def kernel_of(page: Page) -> str:
+    """Tell the id of the kernel that serves an open page."""
+    return str(page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"))
+
+
 def _wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
     until_s = time.monotonic() + UP_WITHIN_S
     pause = threading.Event()

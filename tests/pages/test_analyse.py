@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from service_in_process import Service
 
 from serve.access.keys import add_key
-from tests.pages.live import Pages, live_pages, watched
+from tests.pages.live import Pages, kernel_of, live_pages, watched
 from tests.serve.requests_at_work import picture
 
 pytestmark = pytest.mark.browser
@@ -212,10 +212,6 @@ def test_the_pixel_size_of_a_file_is_used_for_all(pages: Pages, page: Page, tmp_
 
     calibrations = [image["record"]["calibration"] for image in results_of(pages, page)["images"]]
     assert [(one["um_per_px"], one["source"]) for one in calibrations] == [(2.0, "file"), (2.0, "caller")]
-
-
-def kernel_of(page: Page) -> str:
-    return page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
 
 
 def kernel_status(pages: Pages, kernel: str) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
+import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from isletnet.client import Request
+from serve.pages import KERNEL_BYTES
 from tests.conftest import ROOT
-from tests.pages.live import Pages, watched
+from tests.pages.live import Pages, kernel_of, watched
 
 pytestmark = pytest.mark.browser
 
@@ -27,6 +29,12 @@ LOOKS = {"en": (1280, "light"), "cs": (820, "dark")}
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 # Pictures to look at after the tests.
 SCREENSHOTS = ROOT / "build" / "screenshots"
+
+
+def process_of(kernel: str) -> psutil.Process:
+    """Find the process of a kernel by the file of its connection."""
+    (found,) = (one for one in psutil.process_iter(["cmdline"]) if kernel in " ".join(one.info["cmdline"] or ()))
+    return found
 
 
 @pytest.mark.parametrize("language", LOOKS)
@@ -53,4 +61,8 @@ def test_page(pages: Pages, finished: Request, chromium: Browser, name: str, lan
     found = Axe().run(page, options=RULES).response["violations"]
     told = [{"rule": one["id"], "where": [node["html"][:200] for node in one["nodes"]]} for one in found]
     assert told == [], json.dumps(told, indent=1, ensure_ascii=False)
+    # What is heavy is done elsewhere: many pages may be open on one machine.
+    kernel = process_of(kernel_of(page))
+    assert kernel.memory_info().rss < KERNEL_BYTES
+    assert not [one.path for one in kernel.memory_maps() if "tensorflow" in one.path]
     context.close()
