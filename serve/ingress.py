@@ -32,6 +32,7 @@ from serve.pruner import Keeper
 from serve.segmenter import Segmenter
 from serve.shepherd import Shepherd
 from serve.statistics.events import EventLog
+from serve.upkeep.trial import Trial
 from serve.work.tasks import Answer, Broken, Task
 
 RETRY_S = 5.0
@@ -85,6 +86,7 @@ class Ingress:
             "shepherd": lambda: _plainly(shepherd.report.remote()),
             "segmenter": lambda: _plainly(segmenter.report.remote()),
             "keeper": lambda: _plainly(keeper.status.remote()),
+            "trial": Trial(lambda task: _ask(shepherd, task), monotonic=time.monotonic, now=_now).look,
         }
         self._events = EventLog(store, now=_now, default_network=chosen.network)
         self._events.start()

@@ -100,6 +100,7 @@ def problems() -> dict[str, str]:
         "storage_full": _("The service has no room for new images. Tell your administrator; reading goes on."),
         "storage_unavailable": _("The service cannot reach its storage. Try again in a minute."),
         "worker_lost": _("The computer that worked on this broke off. Try again."),
+        "trial_not_found": _("The drawn islet was not found. Check the network, or install it again."),
         "gpu_driver_failed": _("The driver of the GPU fails. Restart the machine, or install the driver again."),
         "unexpected": _("The service made an error."),
     }

@@ -93,7 +93,14 @@ def chores(status: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Tell the last run of each chore: name, when, result."""
     keeper = (status.get("parts") or {}).get("keeper") or {}
     runs = keeper.get("last_runs") or {}
-    return [(_chore_name(name), _when(run.get("begun_utc")), _chore_result(run)) for name, run in runs.items()]
+    found: list[tuple[str, ...]] = [
+        (_chore_name(name), _when(run.get("begun_utc")), _chore_result(run)) for name, run in runs.items()
+    ]
+    trial = (status.get("parts") or {}).get("trial") or {}
+    if trial.get("begun_utc"):
+        line = _line(_part_name("trial"), trial, _part_detail)
+        found.append((line.name, _when(trial["begun_utc"]), line.detail))
+    return found
 
 
 def errors(status: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -174,6 +181,7 @@ def _part_name(name: str) -> str:
         "shepherd": _("Distribution of work"),
         "segmenter": _("Outlining"),
         "keeper": _("Housekeeping"),
+        "trial": _("Trial analysis"),
     }.get(name, name)
 
 
@@ -231,6 +239,10 @@ def _gpu_memory(used_mb: float | None, total_mb: float | None) -> str:
 def _part_detail(told: Mapping[str, Any]) -> str:
     if "workers" in told:
         return ngettext("{n} worker", "{n} workers", len(told["workers"]))
+    if "begun_utc" in told and told["begun_utc"] is None:
+        return _("under way")
+    if "duration_s" in told:
+        return _("found the drawn islet in {seconds} s", seconds=number(told["duration_s"], 1))
     if "last_runs" in told:
         failed = [_chore_name(name) for name, run in told["last_runs"].items() if run.get("state") != "ok"]
         return _("not done: {names}", names=", ".join(failed)) if failed else _("all chores are done")
@@ -241,8 +253,6 @@ def _chore_name(name: str) -> str:
     return {
         "prune": _("Deleting what is old"),
         "sweep": _("Clearing leftovers"),
-        "verify": _("Checking the storage"),
-        "probe": _("Trial analysis"),
     }.get(name, name)
 
 

@@ -42,6 +42,7 @@ WELL: Mapping[str, Any] = {
             "state": "ok",
             "last_runs": {"prune": {"state": "ok", "begun_utc": "2026-11-24T06:00:00+00:00", "removed": {"image": 2}}},
         },
+        "trial": {"state": "ok", "begun_utc": "2026-11-24T06:58:00+00:00", "duration_s": 0.42},
     },
     "accelerators": {
         "state": "ok",
@@ -91,7 +92,10 @@ def test_a_service_that_is_well():
     assert {line.tone for line in health.parts(WELL)} == {"good"}
     assert lines()["Queue"].detail == "2 requests wait, 1 is under way"
     assert [gauge.fraction for gauge in health.gauges(WELL)] == [0.25, 0.75, 0.4]
-    assert [row[2] for row in health.chores(WELL)] == ["done, 2 things removed"]
+    assert [(row[0], row[2]) for row in health.chores(WELL)] == [
+        ("Deleting what is old", "done, 2 things removed"),
+        ("Trial analysis", "found the drawn islet in 0.4 s"),
+    ]
     assert "2 min" in overview_html(WELL)
 
 
@@ -113,6 +117,7 @@ def gpus(*, needs_reset: bool = False, **changes: Any) -> Mapping[str, Any]:
         ({"store": {"state": "silent", "code": "no_answer"}}, "Storage", "severe", "It does not answer."),
         ({"parts": {"segmenter": {"state": "failed", "code": "worker_lost"}}}, "Outlining", "severe", "broke off"),
         ({"parts": {"new": {"state": "odd"}}}, "new", "warning", "answers"),
+        ({"parts": {"trial": {"state": "failed", "code": "trial_not_found"}}}, "Trial analysis", "severe", "not found"),
         ({"disk": {**WELL["disk"], "state": "full"}}, "Disk", "severe", "60 GB free"),
         ({"last_hour": {"state": "failed", "code": "storage_unavailable"}}, "Statistics", "severe", "storage"),
         ({"accelerators": gpus(counted_by_ray_n=3)}, "GPU", "warning", "Ray counts 3, but the driver shows 1."),
