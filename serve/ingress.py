@@ -32,8 +32,8 @@ from serve.pruner import Keeper
 from serve.segmenter import Segmenter
 from serve.shepherd import Shepherd
 from serve.statistics.events import EventLog
-from serve.upkeep.trial import Trial
 from serve.work.tasks import Answer, Broken, Task
+from serve.work.trial import Trial
 
 RETRY_S = 5.0
 MOST_WORKERS_N = 8

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from service_in_process import service
 
-from serve.upkeep import trial as made_by
-from serve.upkeep.trial import EVERY_S, Trial
+from serve.work import trial as made_by
 from serve.work.tasks import Answer, Broken, NowDone, Refused, Task
+from serve.work.trial import EVERY_S, Trial
 from tests.storage.actors import Clock
 
 
