@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.platform.flow import Held
+from serve.platform.heads import limit_heads
 
 IMPORT_PATH = "serve.platform.proxy:middlewares"
 RETRY_S = 5
@@ -23,7 +24,8 @@ _ANSWERS = {404: _AWAY, 500: _AWAY, 503: _AWAY, 408: (408, "slow", "the call too
 
 
 def middlewares() -> Sequence[Middleware]:
-    """Give what the proxy puts around itself."""
+    """Give what the proxy puts around itself; it asks before it begins to listen."""
+    limit_heads()
     return [Middleware(OwnWords), Middleware(Held)]
 
 
