@@ -227,7 +227,8 @@ def _gpus_detail(told: Mapping[str, Any]) -> str:
     if not found:
         is_alone = not told.get("elsewhere")
         return _("none; networks run on the processors") if is_alone else _("none on this machine")
-    return ngettext("{n} GPU", "{n} GPUs", len(found))
+    gpus = ngettext("{n} GPU", "{n} GPUs", len(found))
+    return _("{gpus}, but Ray counts none: networks run on the processors", gpus=gpus) if counted_n == 0 else gpus
 
 
 def _gpu_memory(used_mb: float | None, total_mb: float | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,13 +22,6 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "samples" / "islets.tif"
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    yield context.new_page()
-    context.close()
 
 
 def open_form(page: Page, pages: Pages, query: str = "") -> None:
@@ -93,28 +85,37 @@ def test_images_are_sent_followed_and_read(pages: Pages, page: Page, tmp_path: P
     assert saved.value.path().read_text().count("\n") > 3
 
 
-def test_an_islet_under_the_cursor_is_marked_in_the_table(pages: Pages, page: Page):
+def test_what_the_laboratory_keeps_is_remembered_and_what_is_a_patient_s_is_not(pages: Pages, page: Page):
     open_form(page, pages)
     page.set_input_files(".islet-picker", SAMPLE)
-    expect(page.locator(".islet-files li").first).to_contain_text("read from the file")
+    # All of it is drawn before anything is sent.
+    page.wait_for_function(
+        """() => { const c = document.querySelector('.islet-thumbnail');
+        return c && new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size > 50 }"""
+    )
+    page.fill("#islet-preparation_volume_ml", "240")
+    page.fill("#islet-recipient_kg", "71")
+    page.fill("#islet-sample_name", "Donor 13")
     page.click(".islet-submit")
-    page.wait_for_selector("[data-ready]")
-    told = results_of(pages, page)
-    address = f"{pages.server.url}/api/requests/{told['request_id']}/images/0/contours.geojson"
-    islets = [one for one in httpx.get(address, trust_env=False).json()["features"]]
-    islets = [one["properties"] for one in islets if one["properties"]["classification"]["name"] == "Islet"]
-    largest = max(islets, key=lambda one: one["measurements"]["area_px"] * one["measurements"]["solidity"] ** 9)
+    page.wait_for_url(re.compile("request="))
 
-    canvas = page.locator(".islet-viewer").first
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    image = told["images"][0]["record"]["image"]
-    x = box["x"] + box["width"] * largest["measurements"]["centroid_x_px"] / image["width_px"]
-    y = box["y"] + box["height"] * largest["measurements"]["centroid_y_px"] / image["height_px"]
-    page.mouse.move(x, y)
+    open_form(page, pages)
+    expect(page.locator("#islet-preparation_volume_ml")).to_have_value("240")
+    expect(page.locator("#islet-sample_volume_ul")).to_have_value("100")
+    for name in ("recipient_kg", "sample_name"):
+        expect(page.locator(f"#islet-{name}")).to_have_value("")
 
-    marked = page.locator(".islet-islets tr.islet-marked th")
-    expect(marked).to_have_text(largest["name"].split()[-1])
+
+def test_images_can_be_dropped(pages: Pages, page: Page):
+    open_form(page, pages)
+    dropped = page.evaluate_handle(
+        """(bytes) => { const held = new DataTransfer();
+        for (const name of ["a.png", "b.png"]) held.items.add(new File([new Uint8Array(bytes)], name));
+        return held }""",
+        list(picture()),
+    )
+    page.dispatch_event(".islet-drop", "drop", {"dataTransfer": dropped})
+    expect(page.locator(".islet-files strong")).to_have_text(["a.png", "b.png"])
 
 
 def test_a_link_brings_a_request_back_in_czech_and_the_language_is_remembered(pages: Pages, page: Page):

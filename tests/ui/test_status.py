@@ -146,6 +146,8 @@ def test_no_gpu_is_said_in_words():
     none: dict[str, Any] = {"state": "ok", "list": [], "counted_by_ray_n": 0, "elsewhere": []}
     assert lines(accelerators=none)["GPU"].detail == "none; networks run on the processors"
     assert "No GPU is known on this machine." in overview_html({**WELL, "accelerators": none})
+    unused = {**WELL["accelerators"], "counted_by_ray_n": 0}
+    assert lines(accelerators=unused)["GPU"].detail == "1 GPU, but Ray counts none: networks run on the processors"
     rack = {**none, "elsewhere": [{"host": "rack", "gpus_n": 4}]}
     assert lines(accelerators=rack)["GPU"].detail == "none on this machine"
     assert "Ray counts GPUs on other machines: rack (4)." in overview_html({**WELL, "accelerators": rack})
