@@ -52,7 +52,8 @@ class Patience:
     undeploy_s: float = 20.0
     end_s: float = 5.0
     first_pause_s: float = 1.0
-    longest_pause_s: float = 60.0
+    # With the time of a start it stays below the 90 s in which the API has to be back.
+    longest_pause_s: float = 30.0
     settled_s: float = 600.0
     # Ray gives up on a machine that is very busy just then.
     first_tries_n: int = 3

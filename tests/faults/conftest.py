@@ -24,6 +24,8 @@ class Sizes:
 
     requests_n: int = 30
     kills_n: int = 12
+    # Every how manieth death is one of the head, which takes everything with it.
+    head_every: int = 8
     overload_s: float = 40.0
     uploads_n: int = 12
     soak_s: float = 45.0
@@ -31,7 +33,16 @@ class Sizes:
     seed: int = SEED
 
 
-LONG = Sizes(requests_n=300, kills_n=200, overload_s=600.0, uploads_n=50, soak_s=7_200.0, outage_s=300.0, seed=SEED)
+LONG = Sizes(
+    requests_n=300,
+    kills_n=200,
+    head_every=20,
+    overload_s=600.0,
+    uploads_n=50,
+    soak_s=7_200.0,
+    outage_s=300.0,
+    seed=SEED,
+)
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,8 @@ pytestmark = pytest.mark.slow
 
 SENDERS_N = 4
 PICTURES_N = 5
-# Deaths of the head take everything with them, so they are few.
 KINDS = ["worker"] * 5 + ["ingress"] * 4 + ["segmenter", "shepherd"] * 2 + ["proxy", "controller", "keeper"]
 HEADS = ["gcs", "raylet"]
-HEAD_EVERY = 8
 BACK_S = 150.0
 # A death that silences the API does so within this time.
 NOTICED_S = 6.0
@@ -49,6 +47,11 @@ class Load:
                 with self._lock:
                     self.done.append((seed, request_id, told["state"], print_, seconds))
 
+    def wait_for_more(self, longest_s: float) -> None:
+        """Wait until another request has ended: that the work goes on after each death."""
+        before_n = len(self.done)
+        wait_for(lambda: len(self.done) > before_n, longest_s=longest_s, what="another request has ended")
+
     def _take(self) -> int | None:
         with self._lock:
             if self._next >= self._least_n and self.is_over.is_set():
@@ -70,13 +73,16 @@ def test_random_deaths_lose_and_double_nothing(platform: Platform, sender: Sende
         senders = [pool.submit(load.run) for _ in range(SENDERS_N)]
         try:
             for number in range(1, sizes.kills_n + 1):
+                for one in (one for one in senders if one.done()):
+                    one.result()
                 time.sleep(generator.uniform(0.5, 4.0))
-                is_head = number % HEAD_EVERY == 0
+                is_head = number % sizes.head_every == 0
                 kind = generator.choice(HEADS if is_head else KINDS)
                 platform.kill(kind)
                 killed[kind] += 1
                 if is_head:
                     platform.wait_ready(BACK_S)
+                load.wait_for_more(BACK_S)
         finally:
             load.is_over.set()
         for one in senders:
