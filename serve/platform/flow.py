@@ -1,25 +1,42 @@
-"""Bodies on their way through Ray Serve's proxy: a sender waits for the application, as it would without a proxy.
+"""Bodies on their way through Ray Serve's proxy: who sends waits for who takes, as it would without a proxy.
 
-The proxy reads a body as fast as it comes, and so does what calls the application; both keep what is not wanted yet,
-without end. So the proxy reads on only while not too much is between it and the application, which tells it from time
-to time, by a message among those of its answer, how much it has taken.
+What hands a body on, to the application or back to the caller, never waits, and keeps what is not wanted yet without
+end. So both ends of that way count. The proxy reads a call's body only while not too much of it is between it and the
+application; the application goes on with an answer only while not too much of that is between it and the caller.
+Each tells the other from time to time, by a message among the others, how much has come out at its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Of one body; large enough that the application never waits for the next bytes.
 WINDOW_BYTES = 2_000_000
 TOLD_EVERY_BYTES = WINDOW_BYTES // 4
-# Names the message, and says in a call's scope that whoever passed the call on wants it (an extension of ASGI).
+# Of one answer; beyond it, all answers of a process together have some more, so that one reader alone is fast and
+# many that stopped reading are cheap.
+ANSWER_WINDOW_BYTES = 4_000_000
+ANSWERS_SHARED_BYTES = 24_000_000
+ANSWER_TOLD_EVERY_BYTES = ANSWER_WINDOW_BYTES // 2
+# A message costs the same work however long it is, so large pieces, such as those of files, are put together.
+GATHERED_BYTES = 3_000_000
+LARGE_PIECE_BYTES = 500_000
+# Who takes nothing of an answer for so long is taken for gone, or would occupy the application for ever.
+LONGEST_STALL_S = 300.0
+# Names the message, and says in a call's scope that whoever passed the call on sends and wants it (an extension of
+# ASGI).
 TAKEN = "isletnet.taken"
+
+_LEFT = "http.disconnect"
+_LOG = logging.getLogger("isletnet.serve.flow")
 
 
 class Held:
-    """In the proxy: holds a body back; around everything else that looks at calls there."""
+    """In the proxy: holds a body back and tells how much of the answer went out; around all else that is there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,52 +46,205 @@ class Held:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        handed_bytes = taken_bytes = 0
-        has_room = asyncio.Event()
-        has_room.set()
+        body, answer = _Room(WINDOW_BYTES, _Shared(0)), _Count(ANSWER_TOLD_EVERY_BYTES)
+        arrived: asyncio.Queue[Message] = asyncio.Queue()
+        reading: asyncio.Task[None] | None = None
+
+        async def read() -> None:
+            is_there = True
+            while is_there:
+                await body.wait()
+                message = await receive()
+                body.fill(message)
+                arrived.put_nowait(message)
+                is_there = message["type"] != _LEFT
 
         async def hand_on() -> Message:
-            nonlocal handed_bytes
-            await has_room.wait()
-            message = await receive()
-            handed_bytes += len(message.get("body", b""))
-            if handed_bytes - taken_bytes >= WINDOW_BYTES:
-                has_room.clear()
-            return message
+            nonlocal reading
+            reading = reading or asyncio.create_task(read())
+            return await arrived.get()
 
         async def say(message: Message) -> None:
-            nonlocal taken_bytes
-            if message["type"] != TAKEN:
-                await send(message)
+            if message["type"] == TAKEN:
+                body.clear(message["bytes"])
                 return
-            taken_bytes = message["bytes"]
-            if handed_bytes - taken_bytes < WINDOW_BYTES:
-                has_room.set()
+            # Comes back when the caller's line has room for more.
+            await send(message)
+            if told := answer.count(message):
+                arrived.put_nowait(told)
 
         extensions = {**scope.get("extensions", {}), TAKEN: {}}
-        await self._app({**scope, "extensions": extensions}, hand_on, say)
+        try:
+            await self._app({**scope, "extensions": extensions}, hand_on, say)
+        finally:
+            if reading is not None:
+                reading.cancel()
 
 
 class Telling:
-    """In the application: tells how much of a body it has taken, where that is wanted."""
+    """In the application: tells how much of a body it has taken and holds its answer back, where that is wanted."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._shared = _Shared(ANSWERS_SHARED_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call."""
         if TAKEN not in scope.get("extensions", {}):
             await self._app(scope, receive, send)
             return
-        taken_bytes = told_bytes = 0
+        call = _ToldCall(receive, send, self._shared)
+        try:
+            await self._app(scope, call.take, call.say)
+            await call.end()
+        finally:
+            call.close()
 
-        async def take() -> Message:
-            nonlocal taken_bytes, told_bytes
-            message = await receive()
-            taken_bytes += len(message.get("body", b""))
-            if taken_bytes - told_bytes >= TOLD_EVERY_BYTES:
-                told_bytes = taken_bytes
-                await send({"type": TAKEN, "bytes": taken_bytes})
-            return message
 
-        await self._app(scope, take, send)
+class _ToldCall:
+    """One call in the application."""
+
+    def __init__(self, receive: Receive, send: Send, shared: _Shared) -> None:
+        self._receive = receive
+        self._send = send
+        self._body = _Count(TOLD_EVERY_BYTES)
+        self._answer = _Room(ANSWER_WINDOW_BYTES, shared)
+        self._arrived: asyncio.Queue[Message] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+        self._is_left = False
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+
+    async def take(self) -> Message:
+        self._start_reading()
+        if self._is_left and self._arrived.empty():
+            return {"type": _LEFT}
+        message = await self._arrived.get()
+        if told := self._body.count(message):
+            await self._send(told)
+        return message
+
+    async def say(self, message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        piece, has_more = message.get("body", b""), message.get("more_body", False)
+        self._gathered.append(piece)
+        self._gathered_bytes += len(piece)
+        if has_more and len(piece) >= LARGE_PIECE_BYTES and self._gathered_bytes < GATHERED_BYTES:
+            return
+        await self._wait_for_room()
+        whole = {"type": message["type"], "body": b"".join(self._gathered), "more_body": has_more}
+        self._gathered, self._gathered_bytes = [], 0
+        if not self._is_left:
+            self._answer.fill(whole)
+            await self._send(whole)
+
+    async def end(self) -> None:
+        """Wait until what is still on its way needs none of what all share."""
+        self._answer.keep_to_own()
+        await self._wait_for_room()
+
+    def close(self) -> None:
+        self._answer.open()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _wait_for_room(self) -> None:
+        if not self._answer.is_full():
+            return
+        # Not every application listens while it answers.
+        self._start_reading()
+        try:
+            await self._answer.wait(LONGEST_STALL_S)
+        except TimeoutError:
+            self._leave()
+
+    def _start_reading(self) -> None:
+        self._reading = self._reading or asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while (message := await self._receive())["type"] != _LEFT:
+                if message["type"] == TAKEN:
+                    self._answer.clear(message["bytes"])
+                else:
+                    self._arrived.put_nowait(message)
+        except Exception as error:
+            # The caller's line went with the proxy that held it.
+            _LOG.warning("a call lost its proxy: %s", type(error).__name__)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._is_left = True
+        self._arrived.put_nowait({"type": _LEFT})
+        self._answer.open()
+
+
+class _Shared:
+    """Room that several bodies have beyond their own."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.free_bytes = size_bytes
+
+
+class _Room:
+    """How much of a body may be on its way, as the one knows who sends it."""
+
+    def __init__(self, own_bytes: int, shared: _Shared) -> None:
+        self._own_bytes = own_bytes
+        self._shared = shared
+        self._may_share = True
+        self._sent_bytes = self._taken_bytes = self._beyond_bytes = 0
+        self._is_told = asyncio.Event()
+
+    def fill(self, message: Message) -> None:
+        self._sent_bytes += len(message.get("body", b""))
+        self._share()
+
+    def clear(self, taken_bytes: int) -> None:
+        self._taken_bytes = taken_bytes
+        self._share()
+        self._is_told.set()
+
+    def keep_to_own(self) -> None:
+        """Be full from now on while there is more than fits into its own room."""
+        self._may_share = False
+
+    def open(self) -> None:
+        """Let everything through from now on; what was shared is given back."""
+        self._own_bytes = sys.maxsize
+        self._share()
+        self._is_told.set()
+
+    def is_full(self) -> bool:
+        has_own = self._sent_bytes - self._taken_bytes < self._own_bytes
+        return not has_own and not (self._may_share and self._shared.free_bytes > 0)
+
+    async def wait(self, longest_stall_s: float | None = None) -> None:
+        """Wait for room; raises ``TimeoutError`` where nothing at all is taken for so long."""
+        while self.is_full():
+            self._is_told.clear()
+            async with asyncio.timeout(longest_stall_s):
+                await self._is_told.wait()
+
+    def _share(self) -> None:
+        beyond_bytes = max(0, self._sent_bytes - self._taken_bytes - self._own_bytes)
+        self._shared.free_bytes -= beyond_bytes - self._beyond_bytes
+        self._beyond_bytes = beyond_bytes
+
+
+class _Count:
+    """How much of a body has come out, as the one knows who takes it."""
+
+    def __init__(self, told_every_bytes: int) -> None:
+        self._told_every_bytes = told_every_bytes
+        self._taken_bytes = self._told_bytes = 0
+
+    def count(self, message: Message) -> Message | None:
+        """Count a message; returns what to tell the sender, if it is time for that."""
+        self._taken_bytes += len(message.get("body", b""))
+        if self._taken_bytes - self._told_bytes < self._told_every_bytes:
+            return None
+        self._told_bytes = self._taken_bytes
+        return {"type": TAKEN, "bytes": self._taken_bytes}
