@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from isletnet.errors import ConflictError, GoneError, NotStoredError
 from isletnet.exports.text import formula_safe, printable
@@ -122,7 +124,22 @@ def file_answer(
     if size_bytes is not None:
         headers["Content-Length"] = str(size_bytes)
     kind = media_type or MEDIA_TYPES.get(suffix, "application/octet-stream")
-    return StreamingResponse(pieces, media_type=kind, headers=headers)
+    return _Answer(pieces, media_type=kind, headers=headers)
+
+
+class _Answer(StreamingResponse):
+    """Lets go of what it reads when it ends, also where the caller has gone before: Starlette leaves that to chance."""
+
+    def __init__(self, pieces: Iterator[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(pieces, media_type=media_type, headers=headers)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            _let_go(self._pieces)
 
 
 def disposition(name: str, *, is_shown: bool = False) -> str:
@@ -135,7 +152,7 @@ def disposition(name: str, *, is_shown: bool = False) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(clean, safe='')}"
 
 
-def opened(store: Store, files: Files, path: str) -> tuple[FileRecord, Iterator[bytes]]:
+def opened(store: Store, files: Files, path: str) -> tuple[FileRecord, Pieces]:
     """Open a file of the results: what is known of it, and its pieces; raises like `stored_file`."""
     if path not in files:
         raise NotStoredError(f"the results have no file {path}")
@@ -146,9 +163,31 @@ def opened(store: Store, files: Files, path: str) -> tuple[FileRecord, Iterator[
         raise GoneError("this file was deleted by age") from None
 
 
-def first_piece_read(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def first_piece_read(pieces: Iterator[bytes]) -> Pieces:
     """Read the first piece now, so that what is wrong comes before the answer begins."""
-    return chain([next(pieces, b"")], pieces)
+    return Pieces(next(pieces, b""), pieces)
+
+
+class Pieces(Iterator[bytes]):
+    """Pieces of which the first has been read; `close` lets go of what they come from."""
+
+    def __init__(self, first: bytes, pieces: Iterator[bytes]) -> None:
+        self._all = chain([first], pieces)
+        self._pieces = pieces
+
+    def __next__(self) -> bytes:
+        """Give the next piece."""
+        return next(self._all)
+
+    def close(self) -> None:
+        """Read no more."""
+        _let_go(self._pieces)
+
+
+def _let_go(pieces: Iterator[bytes]) -> None:
+    """Have a generator end now, so that the file that it reads is closed; other pieces hold nothing."""
+    if isinstance(pieces, Generator | Pieces):
+        pieces.close()
 
 
 def archive(store: Store, results: Results) -> Iterator[bytes]:
@@ -164,7 +203,7 @@ def archive(store: Store, results: Results) -> Iterator[bytes]:
             # Pictures and workbooks are packed already.
             is_text = path.endswith((".csv", ".json", ".geojson"))
             info.compress_type = zipfile.ZIP_DEFLATED if is_text else zipfile.ZIP_STORED
-            with packed.open(info, "w") as member:
+            with closing(pieces), packed.open(info, "w") as member:
                 for piece in pieces:
                     member.write(piece)
                     yield sink.taken()
