@@ -20,7 +20,7 @@ TOLD_EVERY_BYTES = WINDOW_BYTES // 4
 # Of one answer; beyond it, all answers of a process together have some more, so that one reader alone is fast and
 # many that stopped reading are cheap.
 ANSWER_WINDOW_BYTES = 4_000_000
-ANSWERS_SHARED_BYTES = 24_000_000
+ANSWERS_SHARED_BYTES = 16_000_000
 ANSWER_TOLD_EVERY_BYTES = ANSWER_WINDOW_BYTES // 2
 # A message costs the same work however long it is, so large pieces, such as those of files, are put together.
 GATHERED_BYTES = 3_000_000
