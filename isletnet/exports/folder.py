@@ -71,8 +71,8 @@ class StoredImage:
     record: ImageRecord
 
 
-def image_files(result: ImageResult) -> dict[str, bytes]:
-    """Make the files that are kept of one image: labels, islets, table, overlay and, last, the summary.
+def measured_files(result: ImageResult) -> dict[str, bytes]:
+    """Make the files from which all others can be made: labels, islets, table and, last, the summary.
 
     Parameters
     ----------
@@ -84,20 +84,29 @@ def image_files(result: ImageResult) -> dict[str, bytes]:
     dict of str to bytes
         The content of each file, by its name.
     """
-    known = result.calibration if result.calibration.is_known else None
-    um_per_px = known.um_per_px if known else None
-    labelled, table = result.labelled, result.table
+    um_per_px = known_um_per_px(result.calibration)
     return {
-        CLASSES_FILE: classes_tiff(labelled.classes, um_per_px=um_per_px),
-        ISLETS_FILE: islets_tiff(labelled.islets, um_per_px=um_per_px),
-        TABLE_FILE: csv_bytes(table),
-        OVERLAY_FILE: png_bytes(overlay(result.micrograph.pixels, labelled, table, um_per_px=um_per_px)),
+        CLASSES_FILE: classes_tiff(result.labelled.classes, um_per_px=um_per_px),
+        ISLETS_FILE: islets_tiff(result.labelled.islets, um_per_px=um_per_px),
+        TABLE_FILE: csv_bytes(result.table),
         SUMMARY_FILE: to_json(image_record(result)),
     }
 
 
+def overlay_png(
+    pixels: NDArray[np.uint8], labelled: LabelledIslets, table: pd.DataFrame, calibration: Calibration
+) -> bytes:
+    """Draw `isletnet.views.overlay.overlay` with a scale bar where the pixel size is known, as PNG."""
+    return png_bytes(overlay(pixels, labelled, table, um_per_px=known_um_per_px(calibration)))
+
+
+def known_um_per_px(calibration: Calibration) -> float | None:
+    """Tell the pixel size, None where it was only guessed."""
+    return calibration.um_per_px if calibration.is_known else None
+
+
 def write_image(result: ImageResult, folder: Path) -> list[Path]:
-    """Write `image_files` into a folder.
+    """Write the overlay and `measured_files` into a folder.
 
     Parameters
     ----------
@@ -116,7 +125,9 @@ def write_image(result: ImageResult, folder: Path) -> list[Path]:
     ExportError
         A file cannot be written.
     """
-    return [write_atomically(folder / name, content) for name, content in image_files(result).items()]
+    picture = overlay_png(result.micrograph.pixels, result.labelled, result.table, result.calibration)
+    files = {OVERLAY_FILE: picture, **measured_files(result)}
+    return [write_atomically(folder / name, content) for name, content in files.items()]
 
 
 def image_record(result: ImageResult) -> ImageRecord:
@@ -216,7 +227,7 @@ def read_numbers(stored: StoredImage, *, aliquot: str = "") -> ImageNumbers:
         read_table(stored.folder),
         name=record.summary.name,
         classes=_read_picture(stored.folder / CLASSES_FILE),
-        um_per_px=record.calibration.um_per_px if record.calibration.is_known else None,
+        um_per_px=known_um_per_px(record.calibration),
         disagreement=record.disagreement,
         warnings=record.summary.warnings,
         exocrine_volume_um3=record.summary.exocrine_volume_um3,

@@ -1,10 +1,13 @@
 """The files of a request: those of each image, and those for all of them, by sample.
 
+Some hold what was measured. The others can be made from these at any time: `drawn_image_files`, `write_drawn`.
+
 A sample that cannot be pooled costs nobody a result: its images stand each by itself, and the reason is told.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
@@ -15,18 +18,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isletnet.analysis.summarise import pool
-from isletnet.errors import ParameterError
+from isletnet.errors import ExportError, ParameterError
 from isletnet.exports.batch import write_batch
-from isletnet.exports.folder import StoredImage, image_files, read_numbers, write_atomically
+from isletnet.exports.folder import (
+    OVERLAY_FILE,
+    StoredImage,
+    measured_files,
+    overlay_png,
+    read_image,
+    read_labelled,
+    read_numbers,
+    read_table,
+)
 from isletnet.exports.geojson import qupath_geojson
 from isletnet.exports.outlines import trace
-from isletnet.exports.records import to_json
+from isletnet.exports.records import from_plain, to_json
 from isletnet.exports.rois import imagej_rois
 from isletnet.exports.samples import Sample
 from isletnet.schemas import AnalysisParameters, ImageResult, QualityWarning, SampleParameters, Summary
 
 ROIS_FILE, CONTOURS_FILE = "rois.zip", "contours.geojson"
-PICTURE_FILE, RESULTS_FILE = "picture.jpg", "results.json"
+PICTURE_FILE = "picture.jpg"
 
 LONGEST_SIDE_PX, JPEG_QUALITY = 4096, 90
 UNNAMED_SAMPLE = "All images"
@@ -89,8 +101,8 @@ def picture_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def whole_image_files(result: ImageResult) -> dict[str, bytes]:
-    """Make the picture, the outlines for other programs, and what `isletnet.exports.folder.image_files` makes.
+def kept_image_files(result: ImageResult) -> dict[str, bytes]:
+    """Make the picture and what `isletnet.exports.folder.measured_files` makes.
 
     Parameters
     ----------
@@ -102,37 +114,35 @@ def whole_image_files(result: ImageResult) -> dict[str, bytes]:
     dict of str to bytes
         The content of each file, by its name; ``summary.json`` comes last.
     """
-    labelled, table, sha256 = result.labelled, result.table, result.provenance.image_sha256
-    outlines = trace(labelled)
-    return {
-        PICTURE_FILE: picture_jpeg(result.micrograph.pixels),
-        ROIS_FILE: imagej_rois(labelled, table, outlines=outlines),
-        CONTOURS_FILE: qupath_geojson(labelled, table, image_sha256=sha256, outlines=outlines),
-        **image_files(result),
-    }
+    return {PICTURE_FILE: picture_jpeg(result.micrograph.pixels), **measured_files(result)}
 
 
-def write_whole_image(result: ImageResult, folder: Path) -> list[Path]:
-    """Write `whole_image_files` into a folder.
+def drawn_image_files(folder: Path) -> dict[str, bytes]:
+    """Make the overlay and the outlines for other programs from the files of `kept_image_files`.
 
     Parameters
     ----------
-    result
-        The whole result.
     folder
-        Is made if it is absent. Files in it are replaced as wholes.
+        Has these files.
 
     Returns
     -------
-    list of Path
-        The files, in the order of writing.
+    dict of str to bytes
+        The content of each file, by its name.
 
     Raises
     ------
     ExportError
-        A file cannot be written.
+        A file is absent or damaged.
     """
-    return [write_atomically(folder / name, content) for name, content in whole_image_files(result).items()]
+    record, labelled, table = read_image(folder).record, read_labelled(folder), read_table(folder)
+    outlines = trace(labelled)
+    sha256 = record.provenance.image_sha256
+    return {
+        OVERLAY_FILE: overlay_png(_picture(folder), labelled, table, record.calibration),
+        ROIS_FILE: imagej_rois(labelled, table, outlines=outlines),
+        CONTOURS_FILE: qupath_geojson(labelled, table, image_sha256=sha256, outlines=outlines),
+    }
 
 
 def pool_samples(images: Iterable[DoneImage]) -> tuple[SampleResult, ...]:
@@ -154,39 +164,29 @@ def pool_samples(images: Iterable[DoneImage]) -> tuple[SampleResult, ...]:
     return tuple(_pool(name, group) for name, group in groups.items())
 
 
-def write_results(images: Sequence[DoneImage], failed: Sequence[FailedImage], out: Path) -> list[Path]:
-    """Write ``summary.csv``, ``results.xlsx``, ``report.pdf`` and ``results.json``.
+def results_json(images: Sequence[DoneImage], failed: Iterable[FailedImage]) -> bytes:
+    """Pool the samples, and write all numbers of a request for programs: samples, images, and images that failed.
 
     Parameters
     ----------
     images
-        At least one.
+        Their tables and label pictures are read one by one.
     failed
-        Images without a result; they are told in ``results.json``.
-    out
-        Is made if it is absent.
+        Images without a result.
 
     Returns
     -------
-    list of Path
-        The files.
+    bytes
+        JSON.
 
     Raises
     ------
     ExportError
-        No image, an image's files that cannot be read, or a file that cannot be written.
+        An image's files cannot be read.
     """
-    pooled = pool_samples(images)
-    by_number = {image.number: image for image in images}
-    samples = [sample for one in pooled for sample in _shown(one, [by_number[number] for number in one.images])]
-    return [*write_batch(samples, out), write_atomically(out / RESULTS_FILE, results_json(pooled, images, failed))]
-
-
-def results_json(samples: Iterable[SampleResult], images: Iterable[DoneImage], failed: Iterable[FailedImage]) -> bytes:
-    """Write all numbers of a request for programs: samples, images, and images that failed."""
     return to_json(
         {
-            "samples": list(samples),
+            "samples": list(pool_samples(images)),
             "images": [
                 {
                     "number": image.number,
@@ -199,6 +199,34 @@ def results_json(samples: Iterable[SampleResult], images: Iterable[DoneImage], f
             "failed": list(failed),
         }
     )
+
+
+def write_drawn(images: Iterable[DoneImage], results: bytes, out: Path) -> list[Path]:
+    """Write ``summary.csv``, ``results.xlsx`` and ``report.pdf`` of all images of a request.
+
+    Parameters
+    ----------
+    images
+        All that `results_json` was given; their folders hold their tables and overlays.
+    results
+        What it gave.
+    out
+        Is made if it is absent.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    ExportError
+        A file cannot be read or written.
+    """
+    pooled = [from_plain(SampleResult, one) for one in json.loads(results)["samples"]]
+    by_number = {image.number: image for image in images}
+    samples = [sample for one in pooled for sample in _shown(one, [by_number[number] for number in one.images])]
+    return write_batch(samples, out)
 
 
 def copies(images: Iterable[StoredImage]) -> tuple[QualityWarning, ...]:
@@ -249,6 +277,17 @@ def _check_alike(group: Sequence[DoneImage]) -> None:
                 "or different sample names",
                 subject=", ".join(apart),
             )
+
+
+def _picture(folder: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(folder / PICTURE_FILE) as opened:
+            return np.asarray(opened.convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"A picture was expected, but it cannot be read: {error}. Analyse the image again.",
+            subject=str(folder / PICTURE_FILE),
+        ) from error
 
 
 def _shown(sample: SampleResult, images: Sequence[DoneImage]) -> list[Sample]:

@@ -6,7 +6,7 @@
     requests/<id>/images/<k>/original     bytes as received; then meta.json beside it
     requests/<id>/request.json            the commit: submitted or, where a draft expired, abandoned
     requests/<id>/attempts/<n>/claim.json who works on it; beats/<n>: signs of life; end.json: why it gave up
-    requests/<id>/attempts/<n>/files/...  its outputs; those of image k in images/<k>/
+    requests/<id>/attempts/<n>/files/...  its outputs; those of image k in images/<k>/; see also `drawn`
     requests/<id>/outcome.json            the end, decided once: done, dead or cancelled
     requests/<id>/mailed.json             the mail about the end has gone out
     requests/<id>/corrections/<v>/...     a person's labels of an image, and what follows; see `corrections`

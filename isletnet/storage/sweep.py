@@ -12,6 +12,7 @@ from isletnet.errors import GoneError, NotStoredError
 from isletnet.storage.consent import withdraw_for_want_of_image
 from isletnet.storage.corrections import settle_correction
 from isletnet.storage.deletion import is_gone, resume
+from isletnet.storage.drawn import keys_beside
 from isletnet.storage.jobs import settle
 from isletnet.storage.layout import (
     CORRECTIONS,
@@ -97,6 +98,7 @@ def surplus(store: Store, request_id: str) -> Iterator[str]:
         return
     outcome = load_outcome(store, request_id)
     needed = _needed(request, outcome)
+    needed |= keys_beside(needed.intersection(keys))
     for key in keys:
         path = key.split("/")[2:]
         is_history = path[0] == "attempts" and path[2:] in (["claim.json"], ["end.json"])

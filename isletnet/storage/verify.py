@@ -13,6 +13,7 @@ from isletnet.errors import IsletnetError, NotStoredError
 from isletnet.storage import audit
 from isletnet.storage.consent import consent_of, has_image
 from isletnet.storage.deletion import Tombstone, is_gone, tombstone_key
+from isletnet.storage.drawn import contents_beside
 from isletnet.storage.jobs import state_of
 from isletnet.storage.layout import (
     AUDIT,
@@ -177,7 +178,8 @@ def _request_problems(store: Store, request_id: str, deleted: frozenset[str]) ->
     if not store.exists(owner_key(request)):
         yield Problem(kind="missing", key=owner_key(request), message="its owner's list does not show this request")
     yield from _correction_problems(store, request_id)
-    yield from _content_problems(store, wanted | dict(contents_of(store, request_id)), deleted)
+    wanted |= contents_of(store, request_id)
+    yield from _content_problems(store, wanted | dict(contents_beside(store, wanted)), deleted)
 
 
 def _correction_problems(store: Store, request_id: str) -> Iterator[Problem]:

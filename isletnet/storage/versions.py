@@ -21,6 +21,7 @@ from datetime import datetime
 from typing import Literal
 
 from isletnet.errors import NotStoredError
+from isletnet.storage.drawn import keys_beside, without_outdated
 from isletnet.storage.layout import CORRECTIONS, INTENTS, Aside, FileRecord, file_key, load, request_key
 from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store
@@ -137,6 +138,7 @@ def superfluous(store: Store, request_id: str, keys: Iterable[str]) -> Iterator[
         if not correction.is_void:
             needed |= {labels_key(correction), correction_key(request_id, version, "result.json")}
             needed |= {output_key(correction, file.path) for file in (result.files if result else ())}
+        needed |= keys_beside(needed.intersection(of_corrections))
         for key in of_corrections:
             is_at_work = not correction.is_void and result is None and key.startswith(output_key(correction, ""))
             if _number(key) == version and key not in needed and not is_at_work:
@@ -214,10 +216,13 @@ def _files_up_to(store: Store, request_id: str, version: int) -> Mapping[str, tu
     outcome = load_outcome(store, request_id)
     if outcome is None or outcome.attempt is None:
         raise NotStoredError("the request has no result", subject=request_id)
-    files = {file.path: (file_key(request_id, outcome.attempt, file.path), file) for file in outcome.files}
+    files: Mapping[str, tuple[str, FileRecord]] = {
+        file.path: (file_key(request_id, outcome.attempt, file.path), file) for file in outcome.files
+    }
     for correction, result in _finished(store, request_id):
         if correction.version <= version:
-            files |= {file.path: (output_key(correction, file.path), file) for file in result.files}
+            own = {file.path: (output_key(correction, file.path), file) for file in result.files}
+            files = {**without_outdated(files, result.files), **own}
     return files
 
 

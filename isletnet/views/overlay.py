@@ -58,23 +58,23 @@ def overlay(
     Parameters
     ----------
     pixels
-        RGB uint8 ``(height, width, 3)``; not modified.
+        RGB uint8 ``(height, width, 3)``, the picture or a smaller one of it; not modified.
     labelled
-        Classes and islet ids in the same pixel grid.
+        Classes and islet ids in the pixel grid of the whole picture.
     table
         One row per id with ``number``, ``centroid_x_px``, ``centroid_y_px``, ``area_px``, ``is_islet`` and
         ``touches_border``.
     um_per_px
         Size of a pixel for the scale bar; None draws none.
     max_side_px
-        A larger picture is scaled down to this longest side.
+        A larger picture is scaled down to this longest side; ``pixels`` must have it at least.
 
     Returns
     -------
     ndarray
         RGB uint8, at most ``max_side_px`` on the longest side.
     """
-    scale = min(1.0, max_side_px / max(pixels.shape[:2]))
+    scale = min(1.0, max_side_px / max(labelled.classes.shape))
     picture, codes = _scaled(pixels, labelled, scale)
     height, width = codes.shape
     counted = table[table["is_islet"]]
@@ -114,10 +114,10 @@ def _scaled(
     """Copy the picture and join classes and ids to unsigned codes: 0 background, 1 exocrine, 2.. islets."""
     classes, islets = labelled.classes, labelled.islets
     if scale < 1.0:
-        height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+        height, width = (max(1, round(side * scale)) for side in classes.shape)
         picture = _reduced(pixels, height, width)
-        rows = ((np.arange(height) + 0.5) / scale).astype(np.intp).clip(max=pixels.shape[0] - 1)
-        columns = ((np.arange(width) + 0.5) / scale).astype(np.intp).clip(max=pixels.shape[1] - 1)
+        rows = ((np.arange(height) + 0.5) / scale).astype(np.intp).clip(max=classes.shape[0] - 1)
+        columns = ((np.arange(width) + 0.5) / scale).astype(np.intp).clip(max=classes.shape[1] - 1)
         grid = np.ix_(rows, columns)
         classes, islets = classes[grid], islets[grid]
     else:

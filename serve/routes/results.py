@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
@@ -12,7 +14,7 @@ from isletnet.storage.layout import image_key
 from isletnet.storage.records import images_of
 from isletnet.storage.versions import versions_of
 from serve.access.identity import Principal
-from serve.doors import files
+from serve.doors import drawing, files
 from serve.doors.deps import Deps, TheDeps, Who
 from serve.doors.types import ResultsAnswer, Version
 from serve.intake import requests
@@ -51,10 +53,11 @@ def results(request_id: str, who: Who, deps: TheDeps, version: AtVersion = None)
 
 
 @router.get("/{request_id}/archive.zip", response_class=StreamingResponse, responses=_FILE)
-def archive(request_id: str, who: Who, deps: TheDeps, version: AtVersion = None) -> StreamingResponse:
+async def archive(request_id: str, who: Who, deps: TheDeps, version: AtVersion = None) -> StreamingResponse:
     """Give all files at once."""
-    found = _results(deps, who, request_id, version)
-    pieces = files.first_piece_read(files.archive(deps.store, found))
+    found = await to_thread.run_sync(_results, deps, who, request_id, version)
+    found = await drawing.with_all(deps, who, found)
+    pieces = await to_thread.run_sync(lambda: files.first_piece_read(files.archive(deps.store, found)))
     return files.file_answer(pieces, "archive.zip", stem=_stem(request_id), size_bytes=None)
 
 
@@ -85,17 +88,17 @@ def original(request_id: str, number: int, who: Who, deps: TheDeps) -> Streaming
 
 
 @router.get("/{request_id}/images/{number}/{file}", response_class=StreamingResponse, responses=_FILE)
-def image_file(
+async def image_file(
     request_id: str, number: int, file: ImageFile, who: Who, deps: TheDeps, version: AtVersion = None
 ) -> StreamingResponse:
     """Give a file of one image."""
-    found = _results(deps, who, request_id, version)
+    found = await to_thread.run_sync(_results, deps, who, request_id, version)
     stem = found.name_of(number).rpartition(".")[0] or found.name_of(number)
-    return files.stored_file(deps.store, found, f"images/{number}/{file}", stem=stem)
+    return await _file(deps, who, found, f"images/{number}/{file}", stem=stem)
 
 
 @router.get("/{request_id}/{file}", response_class=StreamingResponse, responses=_FILE)
-def whole_file(
+async def whole_file(
     request_id: str,
     file: Annotated[WholeFile, Path()],
     who: Who,
@@ -103,8 +106,13 @@ def whole_file(
     version: AtVersion = None,
 ) -> StreamingResponse:
     """Give a file about all images."""
-    found = _results(deps, who, request_id, version)
-    return files.stored_file(deps.store, found, file, stem=_stem(request_id))
+    found = await to_thread.run_sync(_results, deps, who, request_id, version)
+    return await _file(deps, who, found, file, stem=_stem(request_id))
+
+
+async def _file(deps: Deps, who: Principal, found: files.Results, path: str, *, stem: str) -> StreamingResponse:
+    drawn = await drawing.with_file(deps, who, found, path)
+    return await to_thread.run_sync(partial(files.stored_file, deps.store, drawn, path, stem=stem))
 
 
 def _results(deps: Deps, who: Principal, request_id: str, version: int | None) -> files.Results:

@@ -1,4 +1,4 @@
-"""The end of a request: the files for all its images, and copies of those that are given for training."""
+"""The end of a request: the numbers of all its images, and copies of those that are given for training."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pathlib import Path
 
 from isletnet.errors import ConflictError, NotStoredError
 from isletnet.exports.folder import read_image
-from isletnet.exports.results import DoneImage, FailedImage, write_results
+from isletnet.exports.results import DoneImage, FailedImage, results_json
 from isletnet.storage.consent import consent_of, record_consent
+from isletnet.storage.drawn import OF_ALL, OF_IMAGE
 from isletnet.storage.layout import ImageOutcome, Request, file_key
 from isletnet.storage.leases import Lease
 from isletnet.storage.store import Store
-from serve.work.images import Rules, chunks_of, image_of, put_file
+from serve.work.images import Rules, image_of, put_file
 from serve.work.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
 from serve.work.tasks import ClosingDone, ClosingTask, Tell
 from serve.work.training import copy_for_training
 
 _LOG = logging.getLogger("isletnet.serve.worker")
 
-# What the files for all images are made from.
-NEEDED_FILES = ("summary.json", "islets.csv", "labels.tif", "overlay.png")
+# What images are pooled from.
+MEASURED_FILES = (OF_IMAGE, "islets.csv", "labels.tif")
 
 
 def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, tell: Tell) -> ClosingDone:
-    """Store the files for all images of a request, from those that its workers have stored.
+    """Store the numbers of all images of a request, from the files that its workers have stored.
 
     Raises
     ------
@@ -41,17 +42,16 @@ def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, 
     done = [outcome.number for outcome in task.images if outcome.state == "done"]
     failed = failed_images(lease.request, task.images)
     with tempfile.TemporaryDirectory(prefix="isletnet-request-") as scratch:
-        folder, out = Path(scratch, "images"), Path(scratch, "out")
         images: list[DoneImage] = []
         for number in done:
             tell("collecting", len(images) / len(done))
             keys = {
                 name: file_key(lease.request.request_id, lease.attempt, f"images/{number}/{name}")
-                for name in NEEDED_FILES
+                for name in MEASURED_FILES
             }
-            images.append(fetch_image(store, keys, number, folder / str(number), parameters, rules))
+            images.append(fetch_image(store, keys, number, Path(scratch, str(number)), parameters, rules))
         tell("writing", 1.0)
-        files = tuple(put_file(store, lease, path.name, chunks_of(path)) for path in write_results(images, failed, out))
+        numbers = put_file(store, lease, OF_ALL, [results_json(images, failed)])
     for number in done:
         if of_image(parameters, number).get("consent"):
             tell("copying for training", 1.0)
@@ -60,7 +60,7 @@ def do_closing(store: Store, task: ClosingTask, *, rules: Rules, now: datetime, 
             except (ConflictError, NotStoredError) as error:
                 # The result is not at stake; a copy that is due is made later.
                 _LOG.warning("image %d of %s was not copied: %s", number, lease.request.request_id, error.code)
-    return ClosingDone(files=files)
+    return ClosingDone(files=(numbers,))
 
 
 def fetch_image(
@@ -71,7 +71,7 @@ def fetch_image(
     Parameters
     ----------
     keys
-        Where its files are, by name: `NEEDED_FILES`, and others that are wanted.
+        Where its files are, by name: `MEASURED_FILES`, and others that are wanted.
     folder
         Is made.
 
@@ -82,9 +82,7 @@ def fetch_image(
     """
     folder.mkdir(parents=True)
     for name, key in keys.items():
-        with (folder / name).open("wb") as file:
-            for chunk in store.stream(key):
-                file.write(chunk)
+        fetch_file(store, key, folder / name)
     return DoneImage(
         number=number,
         stored=read_image(folder),
@@ -92,6 +90,12 @@ def fetch_image(
         sample=sample_parameters(parameters, number),
         aliquot=of_image(parameters, number).get("aliquot", ""),
     )
+
+
+def fetch_file(store: Store, key: str, path: Path) -> None:
+    """Bring a file out of the store; raises ``NotStoredError`` if it is not there."""
+    with path.open("wb") as file:
+        file.writelines(store.stream(key))
 
 
 def failed_images(request: Request, outcomes: Iterable[ImageOutcome]) -> list[FailedImage]:
@@ -114,6 +118,6 @@ def _give(store: Store, lease: Lease, number: int, text: str, *, now: datetime) 
     if consent_of(store, request_id, number) is None:
         record_consent(store, request_id, number, granted=True, actor=lease.request.owner, text=text, now=now)
     labels_key, summary_key = (
-        file_key(request_id, lease.attempt, f"images/{number}/{name}") for name in ("labels.tif", "summary.json")
+        file_key(request_id, lease.attempt, f"images/{number}/{name}") for name in ("labels.tif", OF_IMAGE)
     )
     copy_for_training(store, request_id, number, labels_key=labels_key, summary_key=summary_key, version=0, now=now)

@@ -1,4 +1,4 @@
-"""A result anew, by the labels of a person: the image's files, and those for all images."""
+"""A result anew, by the labels of a person: the image's files, and the numbers of all images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from isletnet.analysis.decode import decode
 from isletnet.analysis.formats.label_files import read_labels
 from isletnet.analysis.remeasure import remeasure
 from isletnet.errors import InputError
-from isletnet.exports.folder import StoredImage, read_image, read_labelled, read_table
-from isletnet.exports.results import write_results, write_whole_image
+from isletnet.exports.folder import StoredImage, read_image, read_labelled, read_table, write_atomically
+from isletnet.exports.results import DoneImage, kept_image_files, results_json
 from isletnet.schemas import ImageResult
 from isletnet.storage.corrections import finish_correction, give_up_correction, write_correction_file
+from isletnet.storage.drawn import OF_ALL
 from isletnet.storage.layout import image_key
 from isletnet.storage.records import load_outcome, load_request
 from isletnet.storage.store import Store
@@ -27,8 +28,8 @@ from isletnet.storage.versions import (
     load_result,
     unfinished,
 )
-from serve.work.closing import NEEDED_FILES, failed_images, fetch_image
-from serve.work.images import Rules, chunks_of
+from serve.work.closing import MEASURED_FILES, failed_images, fetch_image
+from serve.work.images import Rules
 from serve.work.parameters import RequestParameters
 from serve.work.tasks import CopyTask, CorrectionDone, CorrectionTask, Tell
 from serve.work.training import do_copy
@@ -60,38 +61,37 @@ def _finish(store: Store, correction: Correction, *, rules: Rules, tell: Tell) -
         return result
     with tempfile.TemporaryDirectory(prefix="isletnet-correction-") as scratch:
         try:
-            folder, out = _images(store, correction, Path(scratch), rules=rules, tell=tell)
+            contents = _contents(store, correction, Path(scratch), rules=rules, tell=tell)
         except InputError as error:
             return give_up_correction(store, correction, code=error.code, message=error.message)
         tell("writing", 0.9)
-        paths = {f"images/{correction.image}/{path.name}": path for path in sorted(folder.iterdir())}
-        paths |= {path.name: path for path in sorted(out.iterdir())}
-        files = [write_correction_file(store, correction, name, chunks_of(path)) for name, path in paths.items()]
+        files = [write_correction_file(store, correction, path, [content]) for path, content in contents.items()]
     return finish_correction(store, correction, files=files)
 
 
-def _images(store: Store, correction: Correction, scratch: Path, *, rules: Rules, tell: Tell) -> tuple[Path, Path]:
-    """Write the corrected image's files and those for all images into two folders."""
+def _contents(store: Store, correction: Correction, scratch: Path, *, rules: Rules, tell: Tell) -> dict[str, bytes]:
+    """Make the corrected image's files and the numbers of all images; give each by its path."""
     request, outcome = load_request(store, correction.request_id), load_outcome(store, correction.request_id)
     outcomes = outcome.images if outcome else ()
     parameters = RequestParameters.model_validate(request.parameters)
-    before, out = files_before(store, correction), scratch / "out"
-    images = []
+    before, images = files_before(store, correction), list[DoneImage]()
     for one in outcomes:
         if one.state == "done":
-            names = (*NEEDED_FILES, "islets.tif") if one.number == correction.image else NEEDED_FILES
+            names = (*MEASURED_FILES, "islets.tif") if one.number == correction.image else MEASURED_FILES
             keys = {name: before[f"images/{one.number}/{name}"][0] for name in names}
             images.append(fetch_image(store, keys, one.number, scratch / str(one.number), parameters, rules))
     tell("measuring", 0.3)
     corrected = next(image for image in images if image.number == correction.image)
-    folder = scratch / "corrected"
-    write_whole_image(_remeasured(store, correction, corrected.stored), folder)
+    files = kept_image_files(_remeasured(store, correction, corrected.stored))
+    folder = corrected.stored.folder
+    for name, content in files.items():
+        write_atomically(folder / name, content)
     anew = [
         replace(image, stored=read_image(folder)) if image.number == correction.image else image for image in images
     ]
     tell("collecting", 0.6)
-    write_results(anew, failed_images(request, outcomes), out)
-    return folder, out
+    numbers = results_json(anew, failed_images(request, outcomes))
+    return {**{f"images/{correction.image}/{name}": content for name, content in files.items()}, OF_ALL: numbers}
 
 
 def _remeasured(store: Store, correction: Correction, stored: StoredImage) -> ImageResult:

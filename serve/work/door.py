@@ -20,6 +20,7 @@ from isletnet.errors import (
 from isletnet.storage.store import Store
 from serve.work.closing import do_closing
 from serve.work.corrections import do_correction
+from serve.work.drawing import do_draw
 from serve.work.images import Load, Rules, do_image
 from serve.work.now import do_now
 from serve.work.tasks import (
@@ -28,6 +29,7 @@ from serve.work.tasks import (
     ClosingTask,
     CopyTask,
     CorrectionTask,
+    DrawTask,
     Dropped,
     DroppedError,
     ImageTask,
@@ -59,6 +61,8 @@ def do(store: Store, task: Task, *, rules: Rules, load: Load, now: Callable[[], 
             return do_correction(store, task, rules=rules, now=now(), tell=tell)
         if isinstance(task, CopyTask):
             return do_copy(store, task, now=now())
+        if isinstance(task, DrawTask):
+            return do_draw(store, task, rules=rules, tell=tell)
         return do_now(task, rules=rules, load=load, tell=tell)
     except (DroppedError, LeaseLostError):
         return Dropped()

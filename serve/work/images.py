@@ -100,9 +100,9 @@ def put_file(store: Store, lease: Lease, path: str, chunks: Iterable[bytes]) -> 
 
 
 def _write(store: Store, lease: Lease, number: int, result: Analysis) -> tuple[FileRecord, ...]:
-    from isletnet.exports.results import whole_image_files
+    from isletnet.exports.results import kept_image_files
 
-    files = whole_image_files(result)
+    files = kept_image_files(result)
     return tuple(put_file(store, lease, f"images/{number}/{name}", [content]) for name, content in files.items())
 
 

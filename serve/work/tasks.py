@@ -24,7 +24,7 @@ class ImageTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingTask:
-    """Write the files for all images of a request that were analysed, and copy those that are given for training."""
+    """Pool the images of a request that were analysed, and copy those that are given for training."""
 
     lease: Lease
     images: tuple[ImageOutcome, ...]
@@ -56,7 +56,16 @@ class CopyTask:
     version: int
 
 
-Task = ImageTask | ClosingTask | NowTask | CorrectionTask | CopyTask
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawTask:
+    """Draw the files that come from one file of a version: of an image, or of all (`isletnet.storage.drawn`)."""
+
+    request_id: str
+    version: int
+    source: str
+
+
+Task = ImageTask | ClosingTask | NowTask | CorrectionTask | CopyTask | DrawTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class ImageDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosingDone:
-    """The files for all images are stored."""
+    """The numbers of all images are stored."""
 
     files: tuple[FileRecord, ...]
 
@@ -91,6 +100,11 @@ class CorrectionDone:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyDone:
     """The copy is there, or not wanted any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawDone:
+    """The files are there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +130,7 @@ class Dropped:
     """It was stopped, because nobody wants it any more."""
 
 
-Answer = ImageDone | ClosingDone | NowDone | CorrectionDone | CopyDone | Refused | Broken | Dropped
+Answer = ImageDone | ClosingDone | NowDone | CorrectionDone | CopyDone | DrawDone | Refused | Broken | Dropped
 
 
 class DroppedError(Exception):

@@ -30,7 +30,7 @@ from isletnet.exports.records import from_plain, to_json, to_plain
 from isletnet.exports.text import formula_safe, printable
 from isletnet.schemas import Calibration, ImageResult, Interval, Summary
 
-FILES = ["labels.tif", "islets.tif", "islets.csv", "overlay.png", "summary.json"]
+FILES = ["overlay.png", "labels.tif", "islets.tif", "islets.csv", "summary.json"]
 
 
 def test_write_image_writes_the_five_files_and_the_summary_last(result: ImageResult, tmp_path: Path) -> None:

@@ -14,21 +14,25 @@ import pytest
 from PIL import Image
 from sample_results import drawn_result
 
-from isletnet.exports.folder import read_image
+from isletnet.errors import ExportError
+from isletnet.exports.folder import read_image, write_atomically
 from isletnet.exports.geojson import qupath_geojson
+from isletnet.exports.png import png_pixels
 from isletnet.exports.results import (
     LONGEST_SIDE_PX,
     DoneImage,
     FailedImage,
     copies,
+    drawn_image_files,
+    kept_image_files,
     picture_jpeg,
     pool_samples,
-    whole_image_files,
-    write_results,
-    write_whole_image,
+    results_json,
+    write_drawn,
 )
 from isletnet.exports.rois import imagej_rois
 from isletnet.schemas import AnalysisParameters, ImageResult, SampleParameters
+from isletnet.views.overlay import ISLET_RGB, overlay
 
 FAILED = FailedImage(number=9, name="broken.png", code="image_damaged", message="It is broken.")
 
@@ -40,7 +44,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[DoneImage, ...]:
     results = [drawn_result(name="a.png"), drawn_result(name="b.png"), drawn_result(name="c.png", um_per_px=None)]
     for number, result in enumerate(results):
         apart = replace(result.provenance, image_sha256=f"{number:064x}")
-        write_whole_image(replace(result, provenance=apart), folder / str(number))
+        kept(replace(result, provenance=apart), folder / str(number))
+        for name, content in drawn_image_files(folder / str(number)).items():
+            write_atomically(folder / str(number) / name, content)
     return tuple(DoneImage(number=number, stored=read_image(folder / str(number))) for number in range(len(results)))
 
 
@@ -48,30 +54,59 @@ def given(image: DoneImage, **sample: Any) -> DoneImage:
     return replace(image, sample=SampleParameters(**sample))
 
 
-def test_an_image_has_its_eight_files(tmp_path: Path) -> None:
+def kept(result: ImageResult, folder: Path) -> Path:
+    """Write what is kept of an image."""
+    for name, content in kept_image_files(result).items():
+        write_atomically(folder / name, content)
+    return folder
+
+
+def test_the_kept_picture_is_the_micrograph_and_the_summary_comes_last() -> None:
     result: ImageResult = drawn_result()
-    names = {path.name for path in write_whole_image(result, tmp_path / "image")}
-    assert names == {path.name for path in (tmp_path / "image").iterdir()}
-    assert len(names) == 8
-    picture = Image.open(tmp_path / "image" / "picture.jpg")
+    files = kept_image_files(result)
+    assert set(files) == {"picture.jpg", "labels.tif", "islets.tif", "islets.csv", "summary.json"}
+    assert list(files)[-1] == "summary.json"
+    picture = Image.open(BytesIO(files["picture.jpg"]))
     assert (picture.format, picture.size) == ("JPEG", (320, 240))
     apart = np.asarray(picture).astype(int) - result.micrograph.pixels
     assert np.abs(apart).mean() < 8
 
 
-def test_the_files_can_be_made_without_a_folder(tmp_path: Path) -> None:
+def test_what_is_drawn_from_the_kept_files_is_what_the_whole_result_gives(tmp_path: Path) -> None:
     result: ImageResult = drawn_result()
-    files = whole_image_files(result)
-    assert list(files)[-1] == "summary.json"
-    assert {path.name: path.read_bytes() for path in write_whole_image(result, tmp_path)} == files
+    labelled, table, sha256 = result.labelled, result.table, result.provenance.image_sha256
+    files = drawn_image_files(kept(result, tmp_path))
+    assert files["rois.zip"] == imagej_rois(labelled, table)
+    assert files["contours.geojson"] == qupath_geojson(labelled, table, image_sha256=sha256)
+    direct = overlay(result.micrograph.pixels, labelled, table, um_per_px=result.calibration.um_per_px)
+    drawn = png_pixels(files["overlay.png"])
+    assert drawn.shape == direct.shape
+    # The picture has been a JPEG in between; the lines have not.
+    apart = np.abs(drawn.astype(int) - direct.astype(int))
+    assert apart.mean() < 8
+    lines = (direct == ISLET_RGB).all(axis=2)
+    assert lines.sum() > 50
+    assert (drawn[lines] == ISLET_RGB).all()
+    assert drawn_image_files(tmp_path) == files
 
 
-def test_outlines_that_are_traced_already_give_the_same_files() -> None:
+def test_a_picture_that_was_shrunk_is_drawn_on_in_the_right_place() -> None:
     result: ImageResult = drawn_result()
-    files, labelled, table = whole_image_files(result), result.labelled, result.table
-    assert imagej_rois(labelled, table) == files["rois.zip"]
-    sha256 = result.provenance.image_sha256
-    assert qupath_geojson(labelled, table, image_sha256=sha256) == files["contours.geojson"]
+    pixels = result.micrograph.pixels
+    half = np.asarray(Image.fromarray(pixels).reduce(2))
+    shrunk, whole = (
+        overlay(one, result.labelled, result.table, um_per_px=2.0, max_side_px=160).astype(int)
+        for one in (half, pixels)
+    )
+    assert shrunk.shape == whole.shape == (120, 160, 3)
+    assert np.abs(shrunk - whole).max() <= 2
+
+
+def test_a_picture_that_is_damaged_is_told(tmp_path: Path) -> None:
+    kept(drawn_result(), tmp_path)
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ExportError, match="picture"):
+        drawn_image_files(tmp_path)
 
 
 def test_a_large_picture_is_shrunk_and_has_no_metadata() -> None:
@@ -125,9 +160,10 @@ def test_images_that_contradict_each_other_are_not_pooled(
 
 
 def test_results_stand_where_a_sample_cannot_be_pooled(images: tuple[DoneImage, ...], tmp_path: Path) -> None:
-    paths = write_results(images, [FAILED], tmp_path)
-    assert {path.name for path in paths} == {"summary.csv", "results.xlsx", "report.pdf", "results.json"}
-    found = json.loads((tmp_path / "results.json").read_bytes())
+    numbers = results_json(images, [FAILED])
+    paths = write_drawn(images, numbers, tmp_path)
+    assert {path.name for path in paths} == {"summary.csv", "results.xlsx", "report.pdf"}
+    found = json.loads(numbers)
     (sample,) = found["samples"]
     assert (sample["name"], sample["images"], sample["summary"]) == ("All images", [0, 1, 2], None)
     assert sample["code"] == "parameter_invalid"

@@ -4,10 +4,8 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 import zipfile
-from pathlib import Path
 from urllib.parse import quote
 
 import imagecodecs
@@ -15,11 +13,13 @@ import numpy as np
 import pytest
 import tifffile
 from requests_at_work import picture
-from service_in_process import Client, Service, local_client, service
+from service_in_process import Client, Service
 
+from isletnet.storage.drawn import OF_ALL, find_drawn
 from isletnet.storage.records import load_outcome
 from isletnet.storage.training import copies_due
 from isletnet.storage.verify import verify
+from isletnet.storage.versions import files_of
 from serve.work.tasks import CopyTask
 from serve.worker import do_here
 
@@ -40,35 +40,20 @@ IMAGE_FILES = {
 }
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, network_folder: Path) -> tuple[Path, str]:
-    """The store of a request of two images that is done, and its id; the second name would be a formula."""
-    folder = tmp_path_factory.mktemp("finished") / "store"
-    made = service(folder, network_folder)
-    parameters = json.dumps({"um_per_px": 2.0, "sample_name": "Donor 7"})
-    sent = [("images", ("first.png", picture(1))), ("images", ("=1+1.png", picture(2)))]
-    answer = local_client(made).post("/api/requests", data={"parameters": parameters}, files=sent)
-    assert made.work() == 1
-    return folder, str(answer.json()["request_id"])
+def sha256s_of(made: Service, done: str) -> dict[str, str]:
+    """The hashes that were noted, of what is stored at the end and of what was drawn since."""
+    files = files_of(made.store, done, 0)
+    drawn = [find_drawn(made.store, files, path) or {} for path in files if path.endswith(("summary.json", OF_ALL))]
+    return {path: file.sha256 for found in (files, *drawn) for path, (_, file) in found.items()}
 
 
-@pytest.fixture
-def done(made: Service, finished: tuple[Path, str]) -> str:
-    """A request that is done, in a store of this test's own."""
-    folder, request_id = finished
-    shutil.copytree(folder, made.settings.store, dirs_exist_ok=True)
-    return request_id
-
-
-def test_every_file_is_what_was_stored(made: Service, api: Client, done: str):
-    outcome = load_outcome(made.store, done)
-    assert outcome is not None
-    sha256s = {file.path: file.sha256 for file in outcome.files}
+def test_every_file_is_what_was_stored_or_drawn(made: Service, api: Client, done: str):
     wanted = {**WHOLE_FILES, **{f"images/1/{name}": kind for name, kind in IMAGE_FILES.items()}}
-    for path, kind in wanted.items():
+    assert not sha256s_of(made, done).keys() & {"report.pdf", "images/1/overlay.png"}
+    for path, kind in [*wanted.items(), *wanted.items()]:
         answer = api.get(f"/api/requests/{done}/{path}")
         assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
-        assert hashlib.sha256(answer.content).hexdigest() == sha256s[path]
+        assert hashlib.sha256(answer.content).hexdigest() == sha256s_of(made, done)[path]
         assert int(answer.headers["content-length"]) == len(answer.content)
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -93,14 +78,13 @@ def test_files_that_are_none_are_not_there(api: Client, done: str):
 
 def test_the_archive_holds_all_files_under_names_of_ours(made: Service, api: Client, done: str):
     answer = api.get(f"/api/requests/{done}/archive.zip")
-    outcome = load_outcome(made.store, done)
-    assert outcome is not None
+    sha256s = sha256s_of(made, done)
+    of_images = {f"images/{number}/{name}" for number in (0, 1) for name in IMAGE_FILES}
     with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
         assert packed.testzip() is None
-        assert sorted(packed.namelist()) == sorted(file.path for file in outcome.files)
-        for file in outcome.files:
-            assert hashlib.sha256(packed.read(file.path)).hexdigest() == file.sha256
-            assert ".." not in file.path
+        assert set(packed.namelist()) == set(sha256s) == {*WHOLE_FILES, "results.json"} | of_images
+        for path, sha256 in sha256s.items():
+            assert hashlib.sha256(packed.read(path)).hexdigest() == sha256
     # The same bytes each time.
     assert api.get(f"/api/requests/{done}/archive.zip").content == answer.content
 

@@ -16,11 +16,13 @@ from isletnet.storage.versions import files_of
 from serve.work.tasks import Answer, Task
 from serve.worker import do_here, process_one
 
-IMAGE_FILES = {
-    *("labels.tif", "islets.tif", "islets.csv", "overlay.png", "summary.json"),
-    *("picture.jpg", "rois.zip", "contours.geojson"),
-}
-FILES_FOR_ALL = {"summary.csv", "results.xlsx", "report.pdf", "results.json"}
+# What is stored before a request ends; everything else is drawn when it is asked for.
+IMAGE_FILES = {"labels.tif", "islets.tif", "islets.csv", "summary.json", "picture.jpg"}
+FILES_FOR_ALL = {"results.json"}
+DRAWN_OF_IMAGE, DRAWN_OF_ALL = (
+    {"overlay.png", "rois.zip", "contours.geojson"},
+    {"summary.csv", "results.xlsx", "report.pdf"},
+)
 
 
 class House:

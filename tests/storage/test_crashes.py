@@ -24,6 +24,7 @@ from isletnet.storage.store import Store
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
 from isletnet.storage.versions import files_of, labels_key, unfinished, versions_of
+from tests.storage import drawings
 from tests.storage.actors import PICTURES, Clock, correct, died, dispatcher, ended, finish, submit, work, work_through
 from tests.storage.crash import Crash, CrashStore
 from tests.storage.store_contract import MemoryStore
@@ -218,6 +219,11 @@ def one_is_erased(store: Store, clock: Clock, promised: set[str]) -> None:
     assert len(entry.details["sha256s"]) in {15, 16}
 
 
+def nothing_is_left(store: Store, clock: Clock, promised: set[str]) -> None:
+    retention.prune(store, RetentionPolicy(), actor="pruner", now=clock.now)
+    assert not list(store.list_keys(REQUESTS))
+
+
 SCENARIOS = {
     "submit": Scenario(nothing_before, send_a_request, everything_is_done),
     "run": Scenario(one_submitted, do_it, everything_is_done),
@@ -226,6 +232,8 @@ SCENARIOS = {
     "erase": Scenario(two_given, erase_one, one_is_erased),
     "correct": Scenario(one_ended, correct_twice, what_was_promised_is_corrected),
     "submit-again": Scenario(one_died, submit_it_again, at_most_one_came_again),
+    "draw": Scenario(drawings.one_measured, drawings.draw_all, drawings.all_is_drawn_once),
+    "prune-drawn": Scenario(drawings.two_measured_long_ago, prune, nothing_is_left),
     "claim-for-training": Scenario(two_ended, hand_out_for_training, each_was_handed_out_once),
 }
 
