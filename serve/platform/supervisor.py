@@ -58,6 +58,11 @@ class Patience:
     # Ray gives up on a machine that is very busy just then.
     first_tries_n: int = 3
 
+    def pause_s(self, failures_n: int) -> float:
+        """Tell how long to wait after so many failures in a row: twice as long each time, up to the longest pause."""
+        # It may fail for days; there are no numbers for so many doublings.
+        return min(self.first_pause_s * 2.0 ** min(max(failures_n - 1, 0), 100), self.longest_pause_s)
+
 
 class StoppedError(Exception):
     """Raised inside the supervisor when it is told to stop."""
@@ -120,19 +125,23 @@ class Supervisor:
         """Run until told to stop; returns the exit code, 1 if the platform never came up."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.ask_to_stop)
+        # The terminal is closed. Under nohup, that changes nothing.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self.ask_to_stop)
         was_up, failures = False, 0
         while True:
             left = kill_members(self._folder)
             if left:
                 _LOG.warning("processes of an earlier life were still there", extra={"processes_n": left})
-            commands = self._make_commands()
             begun_s = time.monotonic()
             try:
+                commands = self._make_commands()
                 self._live(commands, begun_s)
             except StoppedError:
                 self._stop(commands)
                 return 0
-            except BrokenError as error:
+            # A full disk, or no memory for one more process, is over some time.
+            except (BrokenError, OSError) as error:
                 _LOG.error("the platform broke down: %s", error)
                 lived_s = time.monotonic() - begun_s
                 was_up = was_up or self._came_up
@@ -140,9 +149,8 @@ class Supervisor:
                 failures = 0 if lived_s > self._patience.settled_s else failures + 1
                 if not was_up and (isinstance(error, HopelessError) or failures >= self._patience.first_tries_n):
                     return 1
-                pause_s = min(self._patience.first_pause_s * 2 ** max(failures - 1, 0), self._patience.longest_pause_s)
                 try:
-                    self._wait(pause_s)
+                    self._wait(self._patience.pause_s(failures))
                 except StoppedError:
                     return 0
 
@@ -163,7 +171,9 @@ class Supervisor:
                 if not self._came_up:
                     self._came_up = True
                     _LOG.info("up", extra={"seconds": round(heard_s - begun_s, 1)})
-                    self._tell_up(heard_s - begun_s)
+                    # Nobody may be there any more to hear it.
+                    with suppress(OSError):
+                        self._tell_up(heard_s - begun_s)
             elif time.monotonic() - heard_s > self._patience.silence_s:
                 raise BrokenError(f"the service did not answer for {self._patience.silence_s:g} s")
             self._keep_pages(commands.pages)
@@ -194,9 +204,13 @@ class Supervisor:
         if self._pages is not None:
             self._pages_failures += 1
             _LOG.error("the pages ended: %s", self._last_line("pages"))
-        pause_s = self._patience.first_pause_s * 2**self._pages_failures
-        self._pages_due_s = time.monotonic() + min(pause_s, self._patience.longest_pause_s)
-        self._pages = self._start("pages", command)
+        self._pages_due_s = time.monotonic() + self._patience.pause_s(self._pages_failures + 1)
+        self._pages = None
+        try:
+            self._pages = self._start("pages", command)
+        except OSError as error:
+            self._pages_failures += 1
+            _LOG.error("the pages cannot be started: %s", error)
 
     def _start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         log = open_log(self._folder, name)
@@ -220,10 +234,11 @@ class Supervisor:
     def _stop(self, commands: Commands) -> None:
         _LOG.info("stopping")
         if self._came_up:
-            undeploy = self._start("deploy", commands.undeploy)
-            until_s = time.monotonic() + self._patience.undeploy_s
-            while undeploy.poll() is None and time.monotonic() < until_s and self._stops_n < 2:
-                time.sleep(_LOOK_S)
+            with suppress(OSError):
+                undeploy = self._start("deploy", commands.undeploy)
+                until_s = time.monotonic() + self._patience.undeploy_s
+                while undeploy.poll() is None and time.monotonic() < until_s and self._stops_n < 2:
+                    time.sleep(_LOOK_S)
         self._kill()
         _LOG.info("stopped")
 

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from serve.platform.run_folder import kill_members, members
+from serve.platform.supervisor import Patience
 from tests.conftest import ROOT
 
 LONGEST_S = 20.0
@@ -27,7 +29,16 @@ class Double:
 
     def start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.serve.platform_double", str(self.run_folder), str(self.folder)]
-        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+        with self._errors.open("ab") as errors:
+            return subprocess.Popen(command, cwd=ROOT, stderr=errors)
+
+    @property
+    def _errors(self) -> Path:
+        return self.folder / "errors"
+
+    def said(self, words: str) -> int:
+        """How often the supervisor complained of something."""
+        return self._errors.read_text().count(words)
 
     def pid(self, name: str) -> int:
         wait_for((self.folder / name).exists)
@@ -60,14 +71,15 @@ def double(tmp_path: Path) -> Iterator[Double]:
     double = Double(tmp_path)
     yield double
     double.process.kill()
-    double.process.communicate()
+    double.process.wait()
     kill_members(double.run_folder)
 
 
-def test_a_signal_stops_all_clean(double: Double):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_all_clean(double: Double, number: signal.Signals):
     double.wait_up()
     head, pages = double.pid("head"), double.pid("pages")
-    double.process.send_signal(signal.SIGTERM)
+    double.process.send_signal(number)
     assert double.process.wait(LONGEST_S) == 0
     assert (double.folder / "undeployed").exists()
     assert is_gone(head)
@@ -123,6 +135,52 @@ def test_pages_come_back_alone(double: Double):
     assert double.ups_n() == 1
 
 
+@contextmanager
+def no_log(double: Double, name: str) -> Iterator[None]:
+    """Nothing of this name can be started meanwhile, as with a full disk."""
+    log = double.run_folder / "logs" / f"{name}.log"
+    log.unlink()
+    log.mkdir()
+    yield
+    log.rmdir()
+
+
+def test_what_cannot_be_started_now_is_started_later(double: Double):
+    double.wait_up()
+    first = double.pid("head")
+    (double.folder / "head").unlink()
+    with no_log(double, "head"):
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: double.said("Is a directory") >= 2)
+    double.wait_up(2)
+    assert double.pid("head") != first
+
+
+def test_pages_that_cannot_be_started_now_disturb_nobody(double: Double):
+    double.wait_up()
+    head, first = double.pid("head"), double.pid("pages")
+    (double.folder / "pages").unlink()
+    with no_log(double, "pages"):
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: double.said("pages cannot be started") >= 2)
+    wait_for((double.folder / "pages").exists)
+    assert not is_gone(head)
+    assert double.ups_n() == 1
+
+
+def test_a_stop_that_cannot_be_told_is_a_stop(double: Double):
+    double.wait_up()
+    with no_log(double, "deploy"):
+        double.process.send_signal(signal.SIGTERM)
+        assert double.process.wait(LONGEST_S) == 0
+    assert members(double.run_folder) == []
+
+
+def test_pauses_grow_up_to_the_longest_however_often_it_failed():
+    patience = Patience(first_pause_s=1.0, longest_pause_s=30.0)
+    assert [patience.pause_s(failures_n) for failures_n in (0, 1, 2, 3, 5, 6, 5000)] == [1, 1, 2, 4, 16, 30, 30]
+
+
 def test_what_never_comes_up_is_given_up(tmp_path: Path):
     (tmp_path / "told").mkdir()
     (tmp_path / "told" / "broken").touch()
@@ -136,12 +194,11 @@ def test_what_never_comes_up_is_given_up(tmp_path: Path):
 def test_one_platform_for_a_store_and_the_lock_of_a_dead_one_is_no_lock(double: Double):
     double.wait_up()
     second = double.start()
-    _, complaint = second.communicate(timeout=LONGEST_S)
-    assert second.returncode == 1
-    assert f"runs already (process {double.process.pid})" in complaint.decode()
+    assert second.wait(LONGEST_S) == 1
+    assert double.said(f"runs already (process {double.process.pid})")
     left = double.pid("head")
     double.process.kill()
-    double.process.communicate()
+    double.process.wait()
     assert not is_gone(left)
     double.process = double.start()
     double.wait_up(2)
