@@ -18,7 +18,8 @@ from isletnet.networks.catalogue import find_network
 from isletnet.networks.model import Network, load_network
 from isletnet.schemas import NetworkIdentity
 from isletnet.settings import Settings
-from serve.work.networks import Desk, DeskReport, Shelf
+from serve.work.desk import Desk, DeskReport
+from serve.work.networks import Shelf, lanes_for
 
 if TYPE_CHECKING:
     from isletnet.networks.model import Runner
@@ -40,20 +41,23 @@ class Segmenter:
 
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = settings or Settings()
+        cpus_n = os.cpu_count() or 1
         # Ray allows one thread a CPU that it gave; the device may use all.
-        threads = chosen.threads or os.cpu_count() or 1
+        threads = chosen.threads or cpus_n
+        # Lanes have all threads each, so that several would use more than were allowed.
+        lanes = 1 if chosen.threads else lanes_for(cpus_n, budget_mb=chosen.network_memory_mb)
 
         def load(name: str) -> Network:
-            return load_network(name, engine=chosen.engine, precision=chosen.precision, threads=threads)
+            return load_network(name, engine=chosen.engine, precision=chosen.precision, threads=threads, lanes=lanes)
 
-        self._desk = Desk(Shelf(load, budget_mb=chosen.network_memory_mb))
+        self._desk = Desk(Shelf(load, budget_mb=chosen.network_memory_mb), lanes=lanes)
         # The default network is there before the first request.
         self._desk.identity(chosen.network).result()
 
     async def predict(
         self, network: str, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Segment a tile; see `serve.work.networks.Desk.predict`."""
+        """Segment a tile; see `serve.work.desk.Desk.predict`."""
         return await asyncio.wrap_future(self._desk.predict(network, rgb, log_background))
 
     async def identity(self, network: str) -> NetworkIdentity:
@@ -61,9 +65,9 @@ class Segmenter:
         return await asyncio.wrap_future(self._desk.identity(network))
 
     def check_health(self) -> None:
-        """Tell Ray Serve whether it works; raises ``RuntimeError`` when its thread has ended."""
+        """Tell Ray Serve whether it works; raises ``RuntimeError`` when a thread of its desk has ended."""
         if not self._desk.is_working:
-            raise RuntimeError("the segmenter's thread has ended")
+            raise RuntimeError("a thread of the segmenter has ended")
 
     async def report(self) -> DeskReport:
         """Tell what was done since the start."""

@@ -21,6 +21,8 @@ PrecisionChoice = Literal["auto", "f32", "bf16"]
 
 # Below this change of Dice on the fixed evaluation sets a faster precision may be used.
 LARGEST_DICE_SHIFT = 0.002
+# A lane keeps its working memory of tiles up to this size: about 160 bytes a pixel in bf16, 240 in f32.
+LANE_PX = 2_000_000
 
 
 class Runner(Protocol):
@@ -37,6 +39,17 @@ class BatchRunner(Runner, Protocol):
 
     def batch(self, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Tiles of one shape, uint8 ``(n, h, w, 3)`` -> probabilities uint8 ``(n, h, w, 3)``."""
+        ...
+
+
+@runtime_checkable
+class LaneRunner(Runner, Protocol):
+    """An engine that may be called from several threads at once: each tile runs in a lane, with the same answer."""
+
+    lanes_n: int
+
+    def rest(self) -> None:
+        """Give back the memory of lanes that nobody uses."""
         ...
 
 
@@ -103,6 +116,7 @@ def load_network(
     engine: EngineChoice = "auto",
     precision: PrecisionChoice = "auto",
     threads: int = 0,
+    lanes: int = 1,
 ) -> Network:
     """Load a network.
 
@@ -118,6 +132,8 @@ def load_network(
         ``auto``: bf16 where the chip has it and the network's card allows it, else f32.
     threads
         CPU threads; 0 takes all.
+    lanes
+        Most tiles at once on OpenVINO, when several threads call; each takes memory of its own.
 
     Returns
     -------
@@ -134,7 +150,7 @@ def load_network(
         from isletnet.networks.openvino_engine import OpenvinoRunner, cpu_has_bf16
 
         used = _choose_precision(card, precision, chip_has_bf16=precision != "f32" and cpu_has_bf16())
-        run: Runner = OpenvinoRunner(card.folder, precision=used, threads=threads)
+        run: Runner = OpenvinoRunner(card.folder, precision=used, threads=threads, lanes=lanes)
     else:
         from isletnet.networks.tensorflow_engine import TensorflowRunner
 

@@ -19,7 +19,7 @@ from isletnet.settings import Settings
 from isletnet.storage import records
 from isletnet.storage.layout import Outcome, new_request_id
 from isletnet.storage.store import Store, open_store
-from serve.work.networks import DeskReport
+from serve.work.desk import DeskReport
 
 OBJECTS_BYTES = 300_000_000
 START_LIMIT_S, END_LIMIT_S = 120.0, 180.0

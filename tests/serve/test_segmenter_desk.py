@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from isletnet.errors import NetworkError
 from isletnet.networks.model import Network, load_network
-from serve.work.networks import BUFFERS_MB, MOST_TILES, Desk, Shelf, memory_mb
+from serve.work.desk import MOST_TILES, Desk
+from serve.work.networks import BUFFERS_MB, Shelf, memory_mb
 
 WAIT_S = 20.0
 
@@ -59,8 +60,9 @@ def engine() -> Engine:
     return Engine()
 
 
-@pytest.fixture
-def open_desk(network: Network, engine: Engine) -> Iterator[Callable[..., Desk]]:
+@pytest.fixture(params=[1, 3])
+def open_desk(network: Network, engine: Engine, request: pytest.FixtureRequest) -> Iterator[Callable[..., Desk]]:
+    """Open desks of one thread and of three: to engines without lanes it must not matter."""
     desks: list[Desk] = []
 
     def opened(*, is_single: bool = False) -> Desk:
@@ -69,7 +71,7 @@ def open_desk(network: Network, engine: Engine) -> Iterator[Callable[..., Desk]]
                 raise NetworkError("there is no such network", subject=name)
             return replace(network, run=SingleEngine(engine) if is_single else engine)
 
-        desks.append(Desk(Shelf(load, budget_mb=1e6)))
+        desks.append(Desk(Shelf(load, budget_mb=1e6), lanes=request.param))
         return desks[-1]
 
     yield opened
@@ -178,8 +180,8 @@ def test_the_least_recently_used_network_leaves_beyond_the_budget(network: Netwo
         loaded.append(name)
         return network
 
-    assert memory_mb(network.card) == pytest.approx(BUFFERS_MB, abs=1)
-    shelf = Shelf(load, budget_mb=2.5 * BUFFERS_MB)
+    assert memory_mb(network) == pytest.approx(BUFFERS_MB["f32"], abs=1)
+    shelf = Shelf(load, budget_mb=2.5 * BUFFERS_MB["f32"])
     for name in ("a", "b", "a", "c"):
         shelf.get(name)
     assert shelf.names == ("a", "c")
