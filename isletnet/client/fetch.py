@@ -16,7 +16,8 @@ from isletnet.client.errors import ServiceError, TransferError
 from isletnet.client.send import OnProgress
 from isletnet.errors import ParameterError
 
-SILENCE_S = 120.0
+# The report of a thousand images is drawn when it is asked for, which takes minutes.
+SILENCE_S = 300.0
 
 
 def fetch(
