@@ -120,6 +120,20 @@ def test_two_tiles_run_at_once_and_a_third_waits(ask: Ask, engine: Lanes, desk: 
     assert (desk.report().tiles_n, desk.report().batches_n) == (3, 3)
 
 
+def test_an_engine_without_lanes_has_one_tile_at_a_time(network: Network, engine: Lanes) -> None:
+    desk = Desk(Shelf(lambda name: replace(network, run=lambda *tile: engine(*tile)), budget_mb=1.0), lanes=2)
+    cells = np.zeros((1, 1, 3), np.float32)
+    try:
+        answers = [desk.predict("a", np.full((16, 16, 3), level, np.uint8), cells) for level in (1, 2)]
+        assert engine.have_begun(1)
+        assert not engine.have_begun(2, within_s=MOMENT_S)
+        engine.let_go(1, 2)
+        assert [level_of(answer) for answer in answers] == [2, 3]
+    finally:
+        engine.let_go(1, 2)
+        desk.close()
+
+
 def test_lanes_take_tiles_in_the_order_in_which_they_came(ask: Ask, engine: Lanes) -> None:
     first, second = ask(1), ask(2)
     assert engine.have_begun(1, 2)
