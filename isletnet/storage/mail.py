@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +21,9 @@ from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
 from isletnet.storage.layout import OUTBOX, Aside, EndState, Outcome, Request, dump, load, request_key
 from isletnet.storage.store import Store
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 1800.0
+# Of a mail that the server would not take, and of a server that is away: who waits for a mail waits no longer after it
+# is back than needs be.
+FIRST_PAUSE_S, LONGEST_PAUSE_S, SERVER_PAUSE_S = 30.0, 1800.0, 60.0
 # Nobody's mailbox is flooded, for whoever submits may name any address: so many to one in an hour, the rest later.
 MOST_TO_ONE, TO_ONE_S = 60, 3600.0
 
@@ -126,6 +128,10 @@ def compose(mail: Mail, settings: SmtpSettings) -> EmailMessage:
     return message
 
 
+class _AwayError(Exception):
+    """The server is not there, or takes nothing from us."""
+
+
 class Postman:
     """Sends what is in the outbox of a store; keep one at work, and call `deliver` now and then.
 
@@ -134,7 +140,8 @@ class Postman:
     store, settings
         From where to where.
     monotonic
-        A clock in seconds that never goes back. A mail that could not be sent waits by it, longer each time.
+        A clock in seconds that never goes back. A mail that was not taken waits by it, longer each time; a server that
+        is away is tried again after `SERVER_PAUSE_S`, with another mail if there is one.
     """
 
     def __init__(self, store: Store, settings: SmtpSettings, *, monotonic: Callable[[], float]) -> None:
@@ -143,6 +150,9 @@ class Postman:
         self._monotonic = monotonic
         # By key: how often it failed, and when to try again. Lost in a restart, which only tries earlier.
         self._waiting: dict[str, tuple[int, float]] = {}
+        # When to try the server again, and how often it was away when this mail's turn had come.
+        self._server_s = 0.0
+        self._met_nobody: Counter[str] = Counter()
         # By address: when the last mails to it went out.
         self._sent_s: dict[str, deque[float]] = {}
 
@@ -154,11 +164,19 @@ class Postman:
         StorageError
             A mail is damaged; all others were seen to.
         """
+        if self._monotonic() < self._server_s:
+            return 0
         due = [key for key in self._store.list_keys(OUTBOX) if self._waiting.get(key, (0, 0.0))[1] <= self._monotonic()]
         aside, sent_n = Aside(), 0
-        for key in due:
+        # A mail at which the server breaks off must not stand before all others for ever.
+        for key in sorted(due, key=self._met_nobody.__getitem__):
             with aside():
-                sent_n += self._deliver(key, now)
+                try:
+                    sent_n += self._deliver(key, now)
+                except _AwayError:
+                    self._met_nobody[key] += 1
+                    self._server_s = self._monotonic() + SERVER_PAUSE_S
+                    break
         aside.tell()
         return sent_n
 
@@ -181,8 +199,10 @@ class Postman:
                 if code < 500:
                     return self._wait(key)
                 sent, refused = False, code
-            except (smtplib.SMTPException, OSError):
+            except smtplib.SMTPDataError:
                 return self._wait(key)
+            except (smtplib.SMTPException, OSError) as error:
+                raise _AwayError from error
         if sent:
             self._sent_s.setdefault(mail.to.lower(), deque(maxlen=MOST_TO_ONE)).append(self._monotonic())
         # An erased request leaves no mark, and its mail goes with it.
@@ -191,6 +211,7 @@ class Postman:
                 self._store.create(_mailed_key(mail.request_id), dump(Mailed(utc=now, refused=refused)))
         self._store.delete(key)
         self._waiting.pop(key, None)
+        del self._met_nobody[key]
         return sent
 
     def _has_enough(self, address: str) -> bool:

@@ -1,6 +1,7 @@
 """Mails about ended requests, with a real SMTP server that comes and goes."""
 
 import email.policy
+import smtplib
 from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
@@ -17,6 +18,7 @@ from isletnet.storage.mail import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     MOST_TO_ONE,
+    SERVER_PAUSE_S,
     TO_ONE_S,
     Postman,
     SmtpSettings,
@@ -143,20 +145,56 @@ def test_nobody_who_did_not_ask_gets_mail(store: MemoryStore, clock: Clock, port
     assert mailbox.messages == []
 
 
-def test_a_server_that_is_down_is_tried_again_with_longer_pauses(store: MemoryStore, clock: Clock, port: int):
-    ended(store, clock, mail_to=TO)
-    sender = postman(store, clock, port)
+def tries_of(sender: Postman, clock: Clock, error: Exception) -> list[list[str]]:
+    """Look every half minute for 400 times; the requests whose mails were tried at each look."""
     tries = []
-    with patch.object(mail, "send", side_effect=ConnectionRefusedError) as send:
+    with patch.object(mail, "send", side_effect=error) as send:
         for _ in range(400):
             before = send.call_count
             assert sender.deliver(now=clock.now) == 0
-            if send.call_count > before:
-                tries.append(clock.monotonic_s)
+            tries.append([call.args[0]["Message-ID"][1:33] for call in send.call_args_list[before:]])
             clock.pass_s(FIRST_PAUSE_S)
-    pauses = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    return tries
+
+
+def test_a_mail_that_is_not_taken_is_tried_again_with_longer_pauses(store: MemoryStore, clock: Clock, port: int):
+    ended(store, clock, mail_to=TO)
+    tries = tries_of(postman(store, clock, port), clock, smtplib.SMTPDataError(451, b"not now"))
+    moments_s = [number * FIRST_PAUSE_S for number, tried in enumerate(tries) if tried]
+    pauses = [later - earlier for earlier, later in zip(moments_s, moments_s[1:], strict=False)]
     assert pauses[:6] == [30, 60, 120, 240, 480, 960]
     assert set(pauses[6:]) == {LONGEST_PAUSE_S}
+    assert len(list(store.list_keys("outbox"))) == 1
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected("gone")])
+def test_a_server_that_is_away_is_asked_once_a_minute_and_with_each_mail_in_turn(
+    store: MemoryStore, clock: Clock, port: int, error: Exception
+):
+    ids = [ended(store, clock, mail_to=TO).request_id for _ in range(3)]
+    tries = tries_of(postman(store, clock, port), clock, error)
+    every = round(SERVER_PAUSE_S / FIRST_PAUSE_S)
+    assert all(len(tried) == (number % every == 0) for number, tried in enumerate(tries))
+    asked = [tried[0] for tried in tries if tried]
+    assert set(asked[:3]) == set(asked[3:6]) == set(ids)
+    assert len(list(store.list_keys("outbox"))) == 3
+
+
+def test_a_mail_at_which_the_server_breaks_off_holds_up_no_other(store: MemoryStore, clock: Clock, port: int):
+    ids = [ended(store, clock, mail_to=TO).request_id for _ in range(3)]
+    poison, sent = min(ids), []
+
+    def send(message: EmailMessage, _: SmtpSettings) -> None:
+        if poison in str(message["Message-ID"]):
+            raise smtplib.SMTPServerDisconnected("gone")
+        sent.append(str(message["Message-ID"]))
+
+    sender = postman(store, clock, port)
+    with patch.object(mail, "send", side_effect=send):
+        sender.deliver(now=clock.now)
+        clock.pass_s(SERVER_PAUSE_S)
+        sender.deliver(now=clock.now)
+    assert len(set(sent)) == len(sent) == 2
     assert len(list(store.list_keys("outbox"))) == 1
 
 
@@ -171,7 +209,7 @@ def test_after_ten_minutes_without_a_server_everything_arrives(
     controller = Controller(mailbox, hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        clock.pass_s(LONGEST_PAUSE_S)
+        # The last try was a minute ago.
         assert sender.deliver(now=clock.now) == 5
     finally:
         controller.stop()
