@@ -14,16 +14,7 @@ from aiosmtpd.controller import Controller
 from isletnet.errors import ParameterError
 from isletnet.storage import mail, records
 from isletnet.storage.leases import give_up
-from isletnet.storage.mail import (
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    MOST_TO_ONE,
-    SERVER_PAUSE_S,
-    TO_ONE_S,
-    Postman,
-    SmtpSettings,
-    check_address,
-)
+from isletnet.storage.mail import FIRST_PAUSE_S, LONGEST_PAUSE_S, SERVER_PAUSE_S, TO_ONE_S, Postman, SmtpSettings
 from isletnet.storage.retention import erase
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
@@ -96,13 +87,13 @@ def postman(store: MemoryStore, clock: Clock, port: int) -> Postman:
 
 @pytest.mark.parametrize("address", ["ann@clinic.example", "a.b+c@x.y-z.cz", "o'neil@localhost", "a" * 64 + "@c.cz"])
 def test_plain_addresses_pass(address: str):
-    assert check_address(address) == address
+    assert mail.check_address(address) == address
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
 def test_anything_but_one_plain_address_is_refused(address: str):
     with pytest.raises(ParameterError, match="one mail address"):
-        check_address(address)
+        mail.check_address(address)
 
 
 @pytest.mark.usefixtures("server")
@@ -265,12 +256,12 @@ def test_one_bad_address_does_not_stop_the_next_mail(store: MemoryStore, clock: 
 
 
 def test_no_mailbox_is_flooded_and_every_mail_comes_in_the_end(store: MemoryStore, clock: Clock):
-    for _ in range(MOST_TO_ONE + 3):
+    for _ in range(mail.MOST_TO_ONE + 3):
         ended(store, clock, mail_to=TO)
     ended(store, clock, mail_to="bob@clinic.example")
     sender = postman(store, clock, 1)
     with patch.object(mail, "send") as send:
-        assert sender.deliver(now=clock.now) == MOST_TO_ONE + 1
+        assert sender.deliver(now=clock.now) == mail.MOST_TO_ONE + 1
         clock.pass_s(TO_ONE_S / 2)
         assert sender.deliver(now=clock.now) == 0
         clock.pass_s(TO_ONE_S / 2)
