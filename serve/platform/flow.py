@@ -2,8 +2,9 @@
 
 What hands a body on, to the application or back to the caller, never waits, and keeps what is not wanted yet without
 end. So both ends of that way count. The proxy reads a call's body only while not too much of it is between it and the
-application; the application goes on with an answer only while not too much of that is between it and the caller.
-Each tells the other from time to time, by a message among the others, how much has come out at its end.
+application; the application goes on with an answer only while not too much of that is between it and the caller, and
+its call is over when the caller's line has taken all of it. Each tells the other from time to time, by a message among
+the others, how much has come out at its end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,17 +21,20 @@ WINDOW_BYTES = 2_000_000
 TOLD_EVERY_BYTES = WINDOW_BYTES // 4
 # Of one answer; beyond it, all answers of a process together have some more, so that one reader alone is fast and
 # many that stopped reading are cheap.
-ANSWER_WINDOW_BYTES = 4_000_000
-ANSWERS_SHARED_BYTES = 16_000_000
+ANSWER_WINDOW_BYTES = 2_000_000
+ANSWERS_SHARED_BYTES = 32_000_000
 ANSWER_TOLD_EVERY_BYTES = ANSWER_WINDOW_BYTES // 2
-# A message costs the same work however long it is, so large pieces, such as those of files, are put together.
-GATHERED_BYTES = 3_000_000
+# A message costs the same work however long it is, so large pieces, such as those of files, are put together: as much
+# as has gone before, so that the first one goes at once.
+GATHERED_BYTES = 12_000_000
 LARGE_PIECE_BYTES = 500_000
-# Who takes nothing of an answer for so long is taken for gone, or would occupy the application for ever.
-LONGEST_STALL_S = 300.0
+# The end of an answer that nobody waits for; a line takes it or is closed, see `serve.platform.lines`.
+LAST_BYTES = 64_000
 # Names the message, and says in a call's scope that whoever passed the call on sends and wants it (an extension of
 # ASGI).
 TAKEN = "isletnet.taken"
+# Names what the server in the proxy puts into a call's scope: waits until the caller's line has taken what was sent.
+DRAINED = "isletnet.drained"
 
 _LEFT = "http.disconnect"
 _LOG = logging.getLogger("isletnet.serve.flow")
@@ -46,18 +51,26 @@ class Held:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        drained: Callable[[], Awaitable[None]] = scope.get("extensions", {}).get(DRAINED, {"wait": _no_wait})["wait"]
         body, answer = _Room(WINDOW_BYTES, _Shared(0)), _Count(ANSWER_TOLD_EVERY_BYTES)
         arrived: asyncio.Queue[Message] = asyncio.Queue()
         reading: asyncio.Task[None] | None = None
+        is_answered = False
 
         async def read() -> None:
             is_there = True
             while is_there:
                 await body.wait()
                 message = await receive()
+                is_there = message["type"] != _LEFT
+                if not is_there:
+                    # So says the server, too, when it has the whole answer.
+                    await drained()
+                elif is_answered:
+                    # Whoever answers wants no more of the body, only to hear when the caller leaves.
+                    continue
                 body.fill(message)
                 arrived.put_nowait(message)
-                is_there = message["type"] != _LEFT
 
         async def hand_on() -> Message:
             nonlocal reading
@@ -65,20 +78,28 @@ class Held:
             return await arrived.get()
 
         async def say(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == TAKEN:
                 body.clear(message["bytes"])
                 return
-            # Comes back when the caller's line has room for more.
+            if message["type"] == "http.response.start":
+                is_answered = True
+                body.open()
+            # Comes back when the caller's line has taken all but this message.
             await send(message)
             if told := answer.count(message):
                 arrived.put_nowait(told)
 
-        extensions = {**scope.get("extensions", {}), TAKEN: {}}
+        # What the server in the proxy offers stays there.
         try:
-            await self._app({**scope, "extensions": extensions}, hand_on, say)
+            await self._app({**scope, "extensions": {TAKEN: {}}}, hand_on, say)
         finally:
             if reading is not None:
                 reading.cancel()
+
+
+async def _no_wait() -> None:
+    """Wait for nothing."""
 
 
 class Telling:
@@ -128,37 +149,39 @@ class _ToldCall:
         if message["type"] != "http.response.body":
             await self._send(message)
             return
+        if self._is_left:
+            return
         piece, has_more = message.get("body", b""), message.get("more_body", False)
+        most_bytes = min(GATHERED_BYTES, self._answer.sent_bytes - self._gathered_bytes)
+        self._answer.fill(message)
         self._gathered.append(piece)
         self._gathered_bytes += len(piece)
-        if has_more and len(piece) >= LARGE_PIECE_BYTES and self._gathered_bytes < GATHERED_BYTES:
+        is_large = len(piece) >= LARGE_PIECE_BYTES
+        if has_more and is_large and self._gathered_bytes < most_bytes and not self._answer.is_full():
             return
-        await self._wait_for_room()
         whole = {"type": message["type"], "body": b"".join(self._gathered), "more_body": has_more}
         self._gathered, self._gathered_bytes = [], 0
-        if not self._is_left:
-            self._answer.fill(whole)
-            await self._send(whole)
+        await self._send(whole)
+        if has_more:
+            await self._wait_for_room()
 
     async def end(self) -> None:
-        """Wait until what is still on its way needs none of what all share."""
-        self._answer.keep_to_own()
-        await self._wait_for_room()
+        """Wait until hardly anything is still on its way, or nobody is there to take it."""
+        if not self._is_left:
+            self._answer.shrink(LAST_BYTES)
+            await self._wait_for_room()
 
     def close(self) -> None:
-        self._answer.open()
+        # Who still reads in a thread hears it, too.
+        self._leave()
         if self._reading is not None:
             self._reading.cancel()
 
     async def _wait_for_room(self) -> None:
-        if not self._answer.is_full():
-            return
-        # Not every application listens while it answers.
-        self._start_reading()
-        try:
-            await self._answer.wait(LONGEST_STALL_S)
-        except TimeoutError:
-            self._leave()
+        if self._answer.is_full():
+            # Not every application listens while it answers.
+            self._start_reading()
+            await self._answer.wait()
 
     def _start_reading(self) -> None:
         self._reading = self._reading or asyncio.create_task(self._read())
@@ -195,11 +218,11 @@ class _Room:
         self._own_bytes = own_bytes
         self._shared = shared
         self._may_share = True
-        self._sent_bytes = self._taken_bytes = self._beyond_bytes = 0
+        self.sent_bytes = self._taken_bytes = self._beyond_bytes = 0
         self._is_told = asyncio.Event()
 
     def fill(self, message: Message) -> None:
-        self._sent_bytes += len(message.get("body", b""))
+        self.sent_bytes += len(message.get("body", b""))
         self._share()
 
     def clear(self, taken_bytes: int) -> None:
@@ -207,9 +230,9 @@ class _Room:
         self._share()
         self._is_told.set()
 
-    def keep_to_own(self) -> None:
-        """Be full from now on while there is more than fits into its own room."""
-        self._may_share = False
+    def shrink(self, own_bytes: int) -> None:
+        """Be full from now on while there is more than that; what is shared stays so until it is taken."""
+        self._own_bytes, self._may_share = own_bytes, False
 
     def open(self) -> None:
         """Let everything through from now on; what was shared is given back."""
@@ -218,18 +241,17 @@ class _Room:
         self._is_told.set()
 
     def is_full(self) -> bool:
-        has_own = self._sent_bytes - self._taken_bytes < self._own_bytes
+        has_own = self.sent_bytes - self._taken_bytes < self._own_bytes
         return not has_own and not (self._may_share and self._shared.free_bytes > 0)
 
-    async def wait(self, longest_stall_s: float | None = None) -> None:
-        """Wait for room; raises ``TimeoutError`` where nothing at all is taken for so long."""
+    async def wait(self) -> None:
+        """Wait for room."""
         while self.is_full():
             self._is_told.clear()
-            async with asyncio.timeout(longest_stall_s):
-                await self._is_told.wait()
+            await self._is_told.wait()
 
     def _share(self) -> None:
-        beyond_bytes = max(0, self._sent_bytes - self._taken_bytes - self._own_bytes)
+        beyond_bytes = max(0, self.sent_bytes - self._taken_bytes - self._own_bytes)
         self._shared.free_bytes -= beyond_bytes - self._beyond_bytes
         self._beyond_bytes = beyond_bytes
 

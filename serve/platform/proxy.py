@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.platform.flow import Held
-from serve.platform.heads import limit_heads
+from serve.platform.lines import limit_lines
 
 IMPORT_PATH = "serve.platform.proxy:middlewares"
 RETRY_S = 5
@@ -25,7 +25,7 @@ _ANSWERS = {404: _AWAY, 500: _AWAY, 503: _AWAY, 408: (408, "slow", "the call too
 
 def middlewares() -> Sequence[Middleware]:
     """Give what the proxy puts around itself; it asks before it begins to listen."""
-    limit_heads()
+    limit_lines()
     return [Middleware(OwnWords), Middleware(Held)]
 
 

@@ -78,12 +78,12 @@ class GreedyProxy:
 
 
 class Reader:
-    """A caller that reads its answer until it stops."""
+    """A caller that reads its answer until it stops; it is gone when it has all of it, as the server sees it."""
 
     def __init__(self, reads_bytes: float = float("inf")) -> None:
         self._reads_bytes = reads_bytes
         self._body = bytearray()
-        self._has_left = asyncio.Event()
+        self._is_gone = asyncio.Event()
         self.is_complete = False
 
     @property
@@ -95,18 +95,20 @@ class Reader:
         return hashlib.sha256(self._body).digest()
 
     def leave(self) -> None:
-        self._has_left.set()
+        self._is_gone.set()
 
     async def receive(self) -> Message:
-        await self._has_left.wait()
+        await self._is_gone.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         if self.read_bytes >= self._reads_bytes:
-            await self._has_left.wait()
-        if message["type"] == "http.response.body" and not self._has_left.is_set():
+            await self._is_gone.wait()
+        if message["type"] == "http.response.body" and not self._is_gone.is_set():
             self._body += message["body"]
             self.is_complete = not message.get("more_body", False)
+            if self.is_complete:
+                self._is_gone.set()
 
 
 class Giver:
@@ -139,20 +141,3 @@ async def settled() -> None:
 
 def run(app: Callable[[Scope, Receive, Send], Awaitable[None]], sender: Sender, **scope: Any) -> None:
     asyncio.run(app({"type": "http", "headers": [], **scope}, sender.receive, sender.send))
-
-
-class SetClockLoop(asyncio.SelectorEventLoop):
-    """Time goes by only as a test says."""
-
-    now_s = 0.0
-
-    def time(self) -> float:
-        return self.now_s
-
-
-async def later(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, SetClockLoop)
-    await settled()
-    loop.now_s += seconds
-    await settled()

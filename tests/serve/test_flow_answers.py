@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 
 import pytest
-from flow_ends import FILE_PIECE, FILE_PIECES_N, HTTP, Giver, GreedyProxy, Reader, SetClockLoop, later, settled
+from flow_ends import FILE_PIECE, FILE_PIECES_N, HTTP, PIECE, Giver, GreedyProxy, Reader, Sender, settled
 from starlette.types import Message, Receive, Scope, Send
 
 from serve.platform.flow import (
     ANSWER_TOLD_EVERY_BYTES,
     ANSWER_WINDOW_BYTES,
     ANSWERS_SHARED_BYTES,
+    DRAINED,
     GATHERED_BYTES,
     LARGE_PIECE_BYTES,
-    LONGEST_STALL_S,
+    LAST_BYTES,
     TAKEN,
+    WINDOW_BYTES,
     Held,
     Telling,
 )
@@ -144,59 +147,14 @@ def test_an_answer_ends_when_its_proxy_dies(giver: Giver, caplog: pytest.LogCapt
     assert "ConnectionError" in caplog.text
 
 
-def test_who_takes_nothing_for_long_is_given_up(giver: Giver):
-    async def call() -> None:
-        reader = Reader(reads_bytes=1)
-        held = Held(GreedyProxy(Telling(giver)))
-        task = asyncio.create_task(held(HTTP, reader.receive, reader.send))
-        await later(LONGEST_STALL_S - 1)
-        assert giver.ended_n == 0
-        await later(2)
-        assert giver.ended_n == 1
-        reader.leave()
-        await task
-
-    with asyncio.Runner(loop_factory=SetClockLoop) as runner:
-        runner.run(call())
-
-
-def test_who_takes_a_little_now_and_then_is_not_given_up():
-    """What was taken counts, even while it makes no room."""
-    large = bytes(ANSWER_WINDOW_BYTES + ANSWERS_SHARED_BYTES + 3 * ANSWER_TOLD_EVERY_BYTES)
-    sent: list[Message] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.body", "body": large, "more_body": True})
-        await send({"type": "http.response.body", "body": b"end"})
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def call() -> None:
-        arrives: asyncio.Queue[Message] = asyncio.Queue()
-        task = asyncio.create_task(Telling(app)({**HTTP, "extensions": {TAKEN: {}}}, arrives.get, send))
-        for told_n in (1, 2, 3):
-            await later(LONGEST_STALL_S - 1)
-            arrives.put_nowait({"type": TAKEN, "bytes": told_n * ANSWER_TOLD_EVERY_BYTES})
-            await settled()
-            assert len(sent) == 1
-        arrives.put_nowait({"type": TAKEN, "bytes": len(large)})
-        await task
-
-    with asyncio.Runner(loop_factory=SetClockLoop) as runner:
-        runner.run(call())
-    assert sent[-1]["body"] == b"end"
-
-
-def test_a_file_that_fits_on_the_way_is_over_when_little_of_it_is_left_there():
-    """Else, readers that stop would keep what all share."""
-    pieces_n = (ANSWER_WINDOW_BYTES + ANSWERS_SHARED_BYTES // 2) // len(FILE_PIECE)
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "left"])
+def test_an_answer_that_fits_on_the_way_is_over_when_hardly_anything_is_left_there(is_taken: bool):
+    """Else, readers that stop would cost memory and no place."""
+    size_bytes = ANSWER_WINDOW_BYTES // 2
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(pieces_n):
-            await send({"type": "http.response.body", "body": FILE_PIECE, "more_body": True})
-        await send({"type": "http.response.body"})
+        await send({"type": "http.response.body", "body": bytes(size_bytes)})
 
     async def call() -> None:
         arrives: asyncio.Queue[Message] = asyncio.Queue()
@@ -207,13 +165,93 @@ def test_a_file_that_fits_on_the_way_is_over_when_little_of_it_is_left_there():
 
         task = asyncio.create_task(Telling(app)({**HTTP, "extensions": {TAKEN: {}}}, arrives.get, send))
         await settled()
-        assert sum(len(message.get("body", b"")) for message in sent) == pieces_n * len(FILE_PIECE)
         assert not sent[-1]["more_body"]
+        arrives.put_nowait({"type": TAKEN, "bytes": size_bytes - LAST_BYTES})
+        await settled()
         assert not task.done()
-        arrives.put_nowait({"type": TAKEN, "bytes": pieces_n * len(FILE_PIECE) - ANSWER_TOLD_EVERY_BYTES})
+        end = {"type": TAKEN, "bytes": size_bytes - LAST_BYTES + 1} if is_taken else {"type": "http.disconnect"}
+        arrives.put_nowait(end)
         await asyncio.wait_for(task, 10)
 
     asyncio.run(call())
+
+
+def test_a_small_answer_is_over_at_once():
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(LAST_BYTES - 1)})
+
+    async def never() -> Message:
+        raise AssertionError("nobody needs to listen")
+
+    sender = Sender(0)
+    asyncio.run(Telling(app)({**HTTP, "extensions": {TAKEN: {}}}, never, sender.send))
+    assert len(sender.answers) == 2
+
+
+def test_who_has_the_answer_has_left_when_the_line_has_taken_it():
+    heard: list[Message] = []
+
+    async def call() -> None:
+        drained = asyncio.Event()
+
+        async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["extensions"] == {TAKEN: {}}
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"all"})
+            heard.append(await receive())
+
+        reader = Reader()
+        reader.leave()
+        scope = {**HTTP, "extensions": {DRAINED: {"wait": drained.wait}}}
+        task = asyncio.create_task(Held(proxy)(scope, reader.receive, reader.send))
+        await settled()
+        assert heard == []
+        drained.set()
+        await asyncio.wait_for(task, 10)
+
+    asyncio.run(call())
+    assert heard == [{"type": "http.disconnect"}]
+
+
+def test_who_leaves_is_heard_behind_a_body_that_nobody_reads():
+    """A stream of events would go on for ever, for nobody."""
+    pieces_n = 3 * WINDOW_BYTES // len(PIECE)
+
+    class Leaving(Sender):
+        async def receive(self) -> Message:
+            return await super().receive() if self.sent_n < pieces_n else {"type": "http.disconnect"}
+
+    class Events(Giver):
+        async def pieces(self) -> AsyncIterator[bytes]:
+            yield b"event"
+            await asyncio.Event().wait()
+
+    events, sender = Events(listens=True), Leaving(pieces_n + 1)
+    proxy = GreedyProxy(Telling(events))
+    asyncio.run(asyncio.wait_for(Held(proxy)(HTTP, sender.receive, sender.send), 10))
+    assert events.ended_n == 1
+    assert proxy.most_waiting_bytes <= WINDOW_BYTES + len(PIECE)
+
+
+def test_a_thread_that_still_reads_hears_that_the_call_is_cancelled():
+    async def call() -> Message:
+        elsewhere: asyncio.Task[Message] | None = None
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal elsewhere
+            elsewhere = asyncio.ensure_future(receive())
+            await asyncio.shield(elsewhere)
+
+        telling = Telling(app)({**HTTP, "extensions": {TAKEN: {}}}, Reader().receive, Reader().send)
+        task = asyncio.create_task(telling)
+        await settled()
+        task.cancel()
+        await asyncio.wait([task])
+        assert elsewhere is not None
+        return await asyncio.wait_for(elsewhere, 10)
+
+    assert asyncio.run(call()) == {"type": "http.disconnect"}
 
 
 def test_small_answers_are_not_talked_about():
@@ -239,7 +277,8 @@ def test_events_go_out_as_they_come():
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        for n in range(1, ANSWER_TOLD_EVERY_BYTES // len(small)):
+        # Large ones wait for as much as has gone before.
+            for n in range(1, 3 * LARGE_PIECE_BYTES // len(small)):
             await send({"type": "http.response.body", "body": small, "more_body": True})
             assert len(sent) == n
         for piece in (large, large, small):
@@ -249,7 +288,9 @@ def test_events_go_out_as_they_come():
         if message["type"] == "http.response.body":
             sent.append(message["body"])
 
-    asyncio.run(Telling(app)({**HTTP, "extensions": {TAKEN: {}}}, Reader().receive, send))
+    reader = Reader()
+    reader.leave()
+    asyncio.run(Telling(app)({**HTTP, "extensions": {TAKEN: {}}}, reader.receive, send))
     assert sent[-2:] == [small, large + large + small]
 
 
