@@ -278,7 +278,7 @@ def test_events_go_out_as_they_come():
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         # Large ones wait for as much as has gone before.
-            for n in range(1, 3 * LARGE_PIECE_BYTES // len(small)):
+        for n in range(1, 3 * LARGE_PIECE_BYTES // len(small)):
             await send({"type": "http.response.body", "body": small, "more_body": True})
             assert len(sent) == n
         for piece in (large, large, small):
