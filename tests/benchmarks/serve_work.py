@@ -64,7 +64,7 @@ def throughput(house: RayHouse, contents: list[bytes], repeats: int) -> list[Row
     rows = [(f"{len(contents)} pictures in one process", f"{plain:.1f} s", "`analyse` alone, no files written")]
     for title, shares in busy.items():
         took = statistics.median(times[title][1:])
-        note = f"{100 * plain / took:.0f} % of its throughput (goal 85 %), with all files; device busy "
+        note = f"{100 * plain / took:.0f} % of its throughput (goal 85 %), with all that is stored; device busy "
         rows.append((f"the same as {title}", f"{took:.1f} s", note + f"{100 * statistics.median(shares[1:]):.0f} %"))
     return rows
 
