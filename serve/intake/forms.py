@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
@@ -67,19 +67,21 @@ def submit_form(deps: Deps, who: Principal, body: Body, client_key: str | None) 
     return requests.submit_form(deps, who, client_key, fill)
 
 
-def image_form(deps: Deps, who: Principal, body: Body) -> tuple[bytes, str, RequestParameters]:
-    """Read a form with one ``image`` and ``parameters``: the image's bytes, its name, the parameters."""
+def image_form(deps: Deps, body: Body, count: Callable[[int], None]) -> tuple[bytes, str, RequestParameters]:
+    """Read a form with one ``image`` and ``parameters``: the image's bytes, its name, the parameters.
+
+    ``count`` gets the size of each piece of the form before it is kept.
+    """
     content, name, parameters = b"", "", RequestParameters()
-    with deps.limits.upload(who, body.announced_bytes) as upload:
-        for part in parts_of(counted(body.pieces(), upload.count), body.content_type):
-            if part.name == "parameters":
-                parameters = read_parameters(read_small(part.pieces))
-            elif part.name == "image" and part.file_name is not None and not name:
-                name = part.file_name[:MOST_NAME_LETTERS] or "image"
-                pieces: Iterator[bytes] = picture_pieces(part.pieces, name, check_signature)
-                content = read_small(pieces, deps.settings.max_upload_mb * MEGABYTE)
-            else:
-                raise _unexpected(part, "'parameters' and one file 'image'")
+    for part in parts_of(counted(body.pieces(), count), body.content_type):
+        if part.name == "parameters":
+            parameters = read_parameters(read_small(part.pieces))
+        elif part.name == "image" and part.file_name is not None and not name:
+            name = part.file_name[:MOST_NAME_LETTERS] or "image"
+            pieces: Iterator[bytes] = picture_pieces(part.pieces, name, check_signature)
+            content = read_small(pieces, deps.settings.max_upload_mb * MEGABYTE)
+        else:
+            raise _unexpected(part, "'parameters' and one file 'image'")
     if not name:
         raise DamagedImageError("send a file named 'image' in the form; there is none", subject="image")
     return content, name, parameters

@@ -101,14 +101,13 @@ class _Events:
 
     def __next__(self) -> _Head | _End | bytes:
         while not self._found:
+            # What comes behind the end of the form is nobody's.
+            if self._is_whole:
+                raise StopIteration
             piece = next(self._pieces, b"")
             if not piece:
-                if not self._is_whole:
-                    raise BadRequestError("the form is cut short; send it again")
-                raise StopIteration
-            # What comes behind the end of the form is passed over.
-            if not self._is_whole:
-                self._feed(piece)
+                raise BadRequestError("the form is cut short; send it again")
+            self._feed(piece)
         return self._found.popleft()
 
     def content(self) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from isletnet.storage.records import idempotency_hash, load_draft
 from isletnet.storage.retention import delete_request
 from isletnet.storage.store import Store
 from serve.access.identity import Principal
+from serve.access.refusals import RefusedError
 from serve.doors.deps import Deps
 from serve.doors.problems import BadRequestError
 from serve.intake.uploads import counted, picture_pieces
@@ -168,7 +169,13 @@ def submit_form(
     if request_id != draft.request_id:
         _drop(deps, draft)
     # What a key stands for is whole, and whoever made it may have died since: it is submitted for that one, too.
-    submit(deps, who, load_draft(deps.store, request_id), parameters)
+    try:
+        submit(deps, who, load_draft(deps.store, request_id), parameters)
+    except RefusedError:
+        # The queue has filled up meanwhile. With a key, the same form comes again and finds its images.
+        if idempotency is None:
+            _drop(deps, draft)
+        raise
     return request_id
 
 
@@ -181,8 +188,8 @@ def _find(store: Store, request_id: str) -> Draft:
 
 def _drop(deps: Deps, draft: Draft) -> None:
     """Delete a draft that nobody will go on with; what cannot be deleted now expires."""
-    if not deps.store.exists(request_key(draft.request_id)):
-        with suppress(IsletnetError):
+    with suppress(IsletnetError):
+        if not deps.store.exists(request_key(draft.request_id)):
             delete_request(deps.store, draft.request_id, actor=draft.owner, now=deps.now())
 
 

@@ -58,10 +58,12 @@ async def analyse(request: Request, who: Who, deps: TheDeps) -> AnalysisAnswer:
     """Analyse one image and answer with all its numbers; nothing of it is stored."""
     who.require("submit")
     body = Body(request, who, deps)
-    content, name, parameters = await body.in_thread(partial(image_form, deps, who, body))
-    check_parameters(parameters)
-    with deps.limits.answers.hold(who):
-        done = wanted(await deps.ask(NowTask(content=content, name=name, parameters=parameters)), NowDone)
+    # Counted until the answer is there, for so long is the image in memory.
+    with deps.limits.upload(who, body.announced_bytes) as upload:
+        content, name, parameters = await body.in_thread(partial(image_form, deps, body, upload.count))
+        check_parameters(parameters)
+        with deps.limits.answers.hold(who):
+            done = wanted(await deps.ask(NowTask(content=content, name=name, parameters=parameters)), NowDone)
     answer: Mapping[str, Any] = done.answer
     one = done_image(0, answer["record"])
     request.state.noted = {"images": {one.network: 1}, "megapixels": one.megapixels, "warnings": one.warnings}

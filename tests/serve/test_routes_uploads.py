@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from asgi import LEAVE, STALL, call
-from requests_at_work import picture
+from requests_at_work import Clock, picture, submit
 from service_in_process import Client, Service, local_client
 
 from isletnet.storage.layout import REQUESTS
@@ -267,6 +267,31 @@ def test_forms_that_are_none_or_bombs_are_refused(made: Service, body: bytes):
     assert found.status in (400, 413, 422)
     assert found.code in ("bad_request", "too_large", "parameter_invalid", "image_damaged")
     assert is_clean(made)
+
+
+def test_behind_the_end_of_a_form_nothing_is_read(made: Service):
+    body = part("images", picture(), "a.png") + END
+    found = call(made, "POST", "/api/requests", [body, *[b"x" * 1000] * 50], headers=FORM)
+    assert (found.status, found.asked_n) == (202, 1)
+
+
+@pytest.mark.parametrize("key", [None, "once"])
+def test_a_form_that_finds_the_queue_full_at_its_end_stays_only_for_its_key(
+    make_service: Callable[..., Service], key: str | None
+):
+    made = make_service(max_open_requests=1)
+    headers = FORM if key is None else {**FORM, "idempotency-key": key}
+
+    def meanwhile() -> Iterator[bytes]:
+        yield part("images", picture(), "a.png")
+        submit(made.store, Clock(), [picture()])
+        yield END
+
+    found = call(made, "POST", "/api/requests", meanwhile(), headers=headers)
+    assert (found.status, found.code) == (503, "busy")
+    drafts_n = len(list(made.store.list_folders(REQUESTS))) - 1
+    assert drafts_n == (key is not None)
+    assert not verify(made.store).problems
 
 
 @pytest.mark.parametrize(

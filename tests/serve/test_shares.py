@@ -24,6 +24,7 @@ from serve.access.limits import MEGABYTE, Limits
 from serve.access.refusals import BusyError, TooManyError
 from serve.access.shares import Shares
 from serve.doors import deps
+from serve.work.tasks import Broken
 from tests.storage.actors import Clock
 from tests.storage.store_contract import MemoryStore
 
@@ -234,6 +235,30 @@ def test_one_who_wants_many_answers_at_once_starves_nobody(small: Service):
             assert (await answer).status_code == 200
 
     asyncio.run(starve())
+
+
+def test_an_image_counts_for_as_long_as_it_is_in_memory(make_service: Callable[..., Service]):
+    made = make_service(max_upload_mb=1, max_parallel_uploads_mb=1)
+    phone, clinic = client_of(made, "phone"), client_of(made, "clinic")
+    large, is_over = picture() + bytes(700_000), asyncio.Event()
+
+    async def slowly(task: Any) -> Any:
+        await is_over.wait()
+        return Broken(code="worker_lost", message="it is over")
+
+    object.__setattr__(made.app.state.deps, "ask", slowly)
+
+    async def twice() -> None:
+        def analyse(client: Client) -> Awaitable[httpx.Response]:
+            return client.call("POST", "/api/analyse", files={"image": ("a.png", large)})
+
+        async with many(lambda: analyse(phone), 1, refused_n=0):
+            refused = await asyncio.wait_for(analyse(clinic), 10)
+            assert (refused.status_code, refused.json()["error"]["message"][:10]) == (503, "many files")
+        is_over.set()
+        assert "it is over" in (await analyse(clinic)).text
+
+    asyncio.run(twice())
 
 
 def test_pages_of_many_people_on_this_machine_are_not_held_to_one_share(small: Service):
