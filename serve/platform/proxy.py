@@ -48,6 +48,7 @@ class OwnWords:
                 is_begun, is_replaced = True, _is_the_proxy_s(message)
                 if is_replaced:
                     await _answer(message["status"], _request_id(message["headers"]), send)
+                message = {**message, "headers": _with_one_request_id(message["headers"])}
             if not is_replaced:
                 await send(message)
 
@@ -65,6 +66,12 @@ def _is_the_proxy_s(start: Message) -> bool:
 
 def _request_id(headers: list[tuple[bytes, bytes]]) -> str:
     return Headers(raw=headers).get("x-request-id", "")
+
+
+def _with_one_request_id(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Drop the id that the proxy adds behind the application's own, which is the one in the logs and in the body."""
+    ids = [header for header in headers if header[0].lower() == b"x-request-id"]
+    return [*(header for header in headers if header not in ids), *ids[:1]]
 
 
 async def _answer(said: int, request_id: str, send: Send) -> None:

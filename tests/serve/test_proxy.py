@@ -6,6 +6,7 @@ import json
 import httpx
 import pytest
 from ray._common.utils import import_attr
+from ray.serve._private.http_util import RequestIdMiddleware
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -46,6 +47,11 @@ def test_what_the_application_says_stays(status: int):
     own = Response(b'{"error": 1}', status, {"x-content-type-options": "nosniff"}, "application/json")
     answer = ask(own)
     assert (answer.status_code, answer.content) == (status, b'{"error": 1}')
+
+
+def test_an_answer_has_one_request_id_that_of_the_application():
+    own = Response(b"", 200, {"x-content-type-options": "nosniff", "x-request-id": "7"})
+    assert ask(RequestIdMiddleware(own)).headers.get_list("x-request-id") == ["7"]
 
 
 def test_a_long_answer_goes_through_in_pieces():
