@@ -55,7 +55,6 @@ class Held:
         body, answer = _Room(WINDOW_BYTES, _Shared(0)), _Count(ANSWER_TOLD_EVERY_BYTES)
         arrived: asyncio.Queue[Message] = asyncio.Queue()
         reading: asyncio.Task[None] | None = None
-        is_answered = False
 
         async def read() -> None:
             is_there = True
@@ -66,9 +65,6 @@ class Held:
                 if not is_there:
                     # So says the server, too, when it has the whole answer.
                     await drained()
-                elif is_answered:
-                    # Whoever answers wants no more of the body, only to hear when the caller leaves.
-                    continue
                 body.fill(message)
                 arrived.put_nowait(message)
 
@@ -78,20 +74,16 @@ class Held:
             return await arrived.get()
 
         async def say(message: Message) -> None:
-            nonlocal is_answered
             if message["type"] == TAKEN:
                 body.clear(message["bytes"])
                 return
-            if message["type"] == "http.response.start":
-                is_answered = True
-                body.open()
             # Comes back when the caller's line has taken all but this message.
             await send(message)
             if told := answer.count(message):
                 arrived.put_nowait(told)
 
-        # What the server in the proxy offers stays there.
         try:
+            # What the server in the proxy offers stays there.
             await self._app({**scope, "extensions": {TAKEN: {}}}, hand_on, say)
         finally:
             if reading is not None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 
 import pytest
-from flow_ends import FILE_PIECE, FILE_PIECES_N, HTTP, PIECE, Giver, GreedyProxy, Reader, Sender, settled
+from flow_ends import FILE_PIECE, FILE_PIECES_N, HTTP, Giver, GreedyProxy, Reader, Sender, settled
 from starlette.types import Message, Receive, Scope, Send
 
 from serve.platform.flow import (
@@ -19,7 +18,6 @@ from serve.platform.flow import (
     LARGE_PIECE_BYTES,
     LAST_BYTES,
     TAKEN,
-    WINDOW_BYTES,
     Held,
     Telling,
 )
@@ -212,26 +210,6 @@ def test_who_has_the_answer_has_left_when_the_line_has_taken_it():
 
     asyncio.run(call())
     assert heard == [{"type": "http.disconnect"}]
-
-
-def test_who_leaves_is_heard_behind_a_body_that_nobody_reads():
-    """A stream of events would go on for ever, for nobody."""
-    pieces_n = 3 * WINDOW_BYTES // len(PIECE)
-
-    class Leaving(Sender):
-        async def receive(self) -> Message:
-            return await super().receive() if self.sent_n < pieces_n else {"type": "http.disconnect"}
-
-    class Events(Giver):
-        async def pieces(self) -> AsyncIterator[bytes]:
-            yield b"event"
-            await asyncio.Event().wait()
-
-    events, sender = Events(listens=True), Leaving(pieces_n + 1)
-    proxy = GreedyProxy(Telling(events))
-    asyncio.run(asyncio.wait_for(Held(proxy)(HTTP, sender.receive, sender.send), 10))
-    assert events.ended_n == 1
-    assert proxy.most_waiting_bytes <= WINDOW_BYTES + len(PIECE)
 
 
 def test_a_thread_that_still_reads_hears_that_the_call_is_cancelled():
