@@ -22,7 +22,7 @@ TOLD_EVERY_BYTES = WINDOW_BYTES // 4
 # Of one answer; beyond it, all answers of a process together have some more, so that one reader alone is fast and
 # many that stopped reading are cheap.
 ANSWER_WINDOW_BYTES = 2_000_000
-ANSWERS_SHARED_BYTES = 32_000_000
+ANSWERS_SHARED_BYTES = 20_000_000
 ANSWER_TOLD_EVERY_BYTES = ANSWER_WINDOW_BYTES // 2
 # A message costs the same work however long it is, so large pieces, such as those of files, are put together: as much
 # as has gone before, so that the first one goes at once.
