@@ -210,10 +210,17 @@ def analyse(
     network = load(parameters.network)
     calibration, scale = _scale(micrograph)
     known = scale if calibration.is_known else None
-    background = estimate_background(micrograph.pixels, _enlargement(micrograph, network, scale))
-    segmentation = _look(micrograph, network, background, scale)
-    # The other looks keep the network's engine busy while this thread measures.
-    with ThreadPoolExecutor(1) as pool:
+    # What needs no other step runs beside: the picture is checked while the network looks, and the other looks keep the
+    # network's engine busy while this thread measures.
+    with ThreadPoolExecutor(2) as pool:
+        checked = pool.submit(
+            quality.check_picture,
+            micrograph.pixels,
+            um_per_px=known,
+            training_colours=network.card.content.get("training_colours"),
+        )
+        background = estimate_background(micrograph.pixels, _enlargement(micrograph, network, scale))
+        segmentation = _look(micrograph, network, background, scale)
         others = pool.submit(_other_looks, micrograph, network, background, scale, parameters, load)
         labelled = label(
             segmentation,
@@ -230,9 +237,6 @@ def analyse(
             image_sha256=micrograph.sha256,
         )
         exocrine_um3 = None if known is None else exocrine_volume_um3(labelled.classes, um_per_px=known)
-        warnings = quality.check_picture(
-            micrograph.pixels, um_per_px=known, training_colours=network.card.content.get("training_colours")
-        )
     apart = None
     if parameters.uncertainty != "none":
         apart = disagreement(
@@ -249,7 +253,7 @@ def analyse(
         um_per_px=known,
         parameters=parameters,
         disagreement=apart,
-        warnings=(*micrograph.warnings, *warnings),
+        warnings=(*micrograph.warnings, *checked.result()),
         exocrine_volume_um3=exocrine_um3,
     )
     found = quality.check_result(table, um_per_px=known, ieq_sampling=summary.ieq.sampling, disagreement=apart)

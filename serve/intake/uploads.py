@@ -28,6 +28,7 @@ BUSY_RETRY_S = 2.0
 # Slower than this on the whole is no upload but an attempt to occupy the service.
 SLOWEST_BYTES_PER_S = 500
 SMALL_BODY_BYTES = 1_000_000
+PASSED_ON_BYTES = 262_144
 _SIGNATURE_BYTES = 16
 
 # Uploads wait for their senders, so they must not take the threads of all others.
@@ -92,6 +93,14 @@ class Body:
         return read_small(self.pieces())
 
     async def _next(self) -> bytes:
+        """Wait for the first piece, which may be refused; then for as many as are worth the way to the thread."""
+        pieces = [await self._piece()]
+        if self._arrived_bytes > len(pieces[0]):
+            while pieces[-1] and sum(map(len, pieces)) < PASSED_ON_BYTES:
+                pieces.append(await self._piece())
+        return b"".join(pieces)
+
+    async def _piece(self) -> bytes:
         if self._is_over:
             raise BrokenOffError("the call has ended")
         try:
