@@ -19,6 +19,10 @@ from tests.conftest import ROOT
 LONGEST_S = 20.0
 
 
+def _hear_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Double:
     """A supervised platform in a process of its own."""
 
@@ -30,7 +34,8 @@ class Double:
     def start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.serve.platform_double", str(self.run_folder), str(self.folder)]
         with self._errors.open("ab") as errors:
-            return subprocess.Popen(command, cwd=ROOT, stderr=errors)
+            # Whoever runs the tests by nohup has its children pass over the end of a terminal.
+            return subprocess.Popen(command, cwd=ROOT, stderr=errors, preexec_fn=_hear_hangups)
 
     @property
     def _errors(self) -> Path:
