@@ -21,8 +21,6 @@ PrecisionChoice = Literal["auto", "f32", "bf16"]
 
 # Below this change of Dice on the fixed evaluation sets a faster precision may be used.
 LARGEST_DICE_SHIFT = 0.002
-# A lane keeps its working memory of tiles up to this size: about 160 bytes a pixel in bf16, 240 in f32.
-LANE_PX = 2_000_000
 
 
 class Runner(Protocol):
@@ -44,9 +42,13 @@ class BatchRunner(Runner, Protocol):
 
 @runtime_checkable
 class LaneRunner(Runner, Protocol):
-    """An engine that may be called from several threads at once: each tile runs in a lane, with the same answer."""
+    """An engine that may be called from several threads at once: each tile runs in a lane, with the same answer.
+
+    A lane keeps its working memory of tiles up to ``lane_px``; larger ones are better run one after the other.
+    """
 
     lanes_n: int
+    lane_px: int
 
     def rest(self) -> None:
         """Give back the memory of lanes that nobody uses."""

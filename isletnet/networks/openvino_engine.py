@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isletnet.networks.card import FEATURES_GRAPH, NETWORK_GRAPH
-from isletnet.networks.model import LANE_PX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+# A lane keeps its working memory of tiles up to this size: about 160 bytes a pixel in bf16, 240 in f32.
+LANE_PX = 2_000_000
 
 
 def _core() -> Any:
@@ -53,7 +56,7 @@ class OpenvinoRunner:
     """
 
     def __init__(self, folder: Path, *, precision: str, threads: int = 0, lanes: int = 1) -> None:
-        self.lanes_n = lanes
+        self.lanes_n, self.lane_px = lanes, LANE_PX
         self._open = partial(_Lane, folder, precision=precision, threads=threads)
         # The lane used last is taken first, so that those not needed stay closed: None.
         self._free: LifoQueue[_Lane | None] = LifoQueue()

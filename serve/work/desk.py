@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from isletnet.networks.model import LANE_PX, BatchRunner, LaneRunner
+from isletnet.networks.model import BatchRunner, LaneRunner
 from isletnet.schemas import NetworkIdentity
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class Desk:
         self._tiles_n += len(tiles)
         self._batches_n += 1
         # Two tiles of more than a lane's size at once would take gigabytes.
-        if isinstance(run, LaneRunner) and first.area_px <= LANE_PX:
+        if isinstance(run, LaneRunner) and first.area_px <= run.lane_px:
             let_others()
         with self._busy:
             if len(tiles) == 1 or not isinstance(run, BatchRunner) or not _batch(run, tiles):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from isletnet.networks.model import Network
 
 MOST_LANES = 4
-# What a lane of a network takes beside its weights: buffers of tiles as large as `LANE_PX`.
+# What a lane of a network takes beside its weights: buffers of tiles of 2 MPx.
 BUFFERS_MB = {"bf16": 330.0, "f32": 480.0}
 LARGEST_LANE_MB = 500.0
 # Images are looked at by two networks in turn: more lanes than leave room for both would have them loaded ever anew.

@@ -12,7 +12,7 @@ import pytest
 from colour_network import write_colour_network
 from numpy.typing import NDArray
 
-from isletnet.networks.model import LANE_PX, LaneRunner, Network, load_network
+from isletnet.networks.model import LaneRunner, Network, load_network
 from isletnet.settings import Settings
 from serve.work.desk import Desk
 from serve.work.networks import MOST_LANES, Shelf, lanes_for, memory_mb
@@ -25,7 +25,7 @@ MOMENT_S = 0.2
 class Lanes:
     """Adds one to the first grey level; a tile of 13 breaks it. Each level waits until it is let go."""
 
-    lanes_n = 2
+    lanes_n, lane_px = 2, 10_000
 
     def __init__(self) -> None:
         self.begun: list[int] = []
@@ -173,7 +173,7 @@ def test_networks_are_loaded_beside_a_tile_that_runs(ask: Ask, engine: Lanes, de
 
 
 def test_while_a_large_tile_runs_no_other_begins(ask: Ask, engine: Lanes) -> None:
-    side = 16 * (int(LANE_PX**0.5) // 16 + 1)
+    side = 16 * (int(engine.lane_px**0.5) // 16 + 1)
     large, small = ask(1, side=side), ask(2)
     assert engine.have_begun(1)
     assert not engine.have_begun(2, within_s=MOMENT_S)
