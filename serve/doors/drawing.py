@@ -13,7 +13,8 @@ from serve.access.identity import Principal
 from serve.doors.answers import wanted
 from serve.doors.deps import Deps
 from serve.doors.files import Results
-from serve.work.tasks import DrawDone, DrawTask
+from serve.work.job import MOST_TRIES
+from serve.work.tasks import WORKER_LOST, Answer, Broken, DrawDone, DrawTask
 
 
 async def with_file(deps: Deps, who: Principal, results: Results, path: str) -> Results:
@@ -49,9 +50,18 @@ async def _with_drawn(deps: Deps, who: Principal, results: Results, source: str)
     if drawn is None:
         task = DrawTask(request_id=results.request.request_id, version=results.version, source=source)
         with deps.limits.answers.hold(who):
-            wanted(await deps.ask(task), DrawDone)
+            wanted(await _asked(deps, task), DrawDone)
         drawn = await to_thread.run_sync(_find, deps.store, results, source)
     return replace(results, files={**results.files, **(drawn or {})})
+
+
+async def _asked(deps: Deps, task: DrawTask) -> Answer:
+    """Have it drawn; a worker that dies meanwhile leaves what it has drawn, and the next one goes on from there."""
+    for _ in range(MOST_TRIES - 1):
+        answer = await deps.ask(task)
+        if not isinstance(answer, Broken) or answer.code != WORKER_LOST:
+            return answer
+    return await deps.ask(task)
 
 
 def _find(store: Store, results: Results, source: str) -> Files | None:

@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 
 from isletnet.settings import Settings
 from serve.segmenter import remote_loader
-from serve.work.tasks import Answer, Broken, Task
+from serve.work.tasks import WORKER_LOST, Answer, Broken, Task
 from serve.worker import Worker
 
 # A task that tells nothing new for so long hangs.
@@ -21,7 +21,7 @@ STALLED_S = 900.0
 # How often workers are asked how far they are.
 LOOK_S = 0.5
 
-_LOST = Broken(code="worker_lost", message="The process that worked on it broke down each time it was tried.")
+_LOST = Broken(code=WORKER_LOST, message="The process that worked on it broke down each time it was tried.")
 _LOG = logging.getLogger("isletnet.serve.shepherd")
 
 

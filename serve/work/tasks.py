@@ -130,6 +130,9 @@ class Dropped:
     """It was stopped, because nobody wants it any more."""
 
 
+# The code of `Broken` where the worker's process ended.
+WORKER_LOST = "worker_lost"
+
 Answer = ImageDone | ClosingDone | NowDone | CorrectionDone | CopyDone | DrawDone | Refused | Broken | Dropped
 
 

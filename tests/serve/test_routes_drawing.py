@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -10,7 +11,8 @@ import tifffile
 from service_in_process import Client, Service
 
 from isletnet.storage.verify import verify
-from serve.work.tasks import Answer, Broken
+from serve.work.tasks import WORKER_LOST, Answer, Broken
+from serve.worker import do_here
 
 WHOLE_FILES = ("report.pdf", "results.xlsx", "summary.csv")
 # Images and versions: only image 1 is corrected.
@@ -32,6 +34,23 @@ def test_what_is_drawn_once_needs_no_worker(made: Service, api: Client, done: st
         later = api.get(f"{here}/{path}")
         assert (later.status_code, later.json()["error"]["code"]) == (503, "busy")
         assert int(later.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(("deaths_n", "status"), [(2, 200), (3, 503)])
+def test_a_worker_that_dies_is_followed_by_the_next(
+    api: Client, done: str, monkeypatch: pytest.MonkeyPatch, deaths_n: int, status: int
+):
+    asked = []
+
+    def deadly(*given: Any, **more: Any) -> Answer:
+        asked.append(given)
+        if len(asked) <= deaths_n:
+            return Broken(code=WORKER_LOST, message="It broke down.")
+        return do_here(*given, **more)
+
+    monkeypatch.setattr("service_in_process.do_here", deadly)
+    assert api.get(f"/api/requests/{done}/report.pdf").status_code == status
+    assert len(asked) == 3
 
 
 def test_a_correction_has_a_report_of_its_own(made: Service, api: Client, done: str):
