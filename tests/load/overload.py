@@ -49,7 +49,8 @@ def capacity_per_s(platform: Platform, requests_n: int, label: str) -> float:
 
 def overload(platform: Platform, *, seconds: float, seed: int, table: Table) -> Overload:
     """Send three times what it can do for a while, wait for what was accepted, and tell both in the table."""
-    capacity = capacity_per_s(platform, 20, f"capacity {time.time_ns()}")
+    # The best of some rounds: a platform that has just started, or a busy neighbour, would make it no overload.
+    capacity = max(capacity_per_s(platform, 30, f"capacity {time.time_ns()}") for _ in range(3))
     command = [sys.executable, "-m", "tests.load.open_loop", platform.url, "--seed", str(seed)]
     command += ["--per-second", str(FACTOR * capacity), "--seconds", str(seconds)]
     with peak_memory(platform) as peak_mb:
