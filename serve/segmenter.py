@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from isletnet.schemas import NetworkIdentity
 from isletnet.settings import Settings
 from serve.work.desk import Desk, DeskReport
 from serve.work.networks import Shelf, lanes_for
+from serve.work.trays import LentTile, Trays, borrow
 
 if TYPE_CHECKING:
     from isletnet.networks.model import Runner
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # A segmenter that dies is started anew; a tile that kills it more often than this is not given to it again.
 MOST_DEATHS = 2
+
+Answer = TypeVar("Answer")
 
 
 @serve.deployment(name="Segmenter", max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
@@ -60,6 +64,15 @@ class Segmenter:
         """Segment a tile; see `serve.work.desk.Desk.predict`."""
         return await asyncio.wrap_future(self._desk.predict(network, rgb, log_background))
 
+    async def predict_lent(self, network: str, lent: LentTile) -> bool:
+        """Segment a tile in shared memory, and put the answer there; False if that memory is not of this machine."""
+        tile = borrow(lent)
+        if tile is None:
+            return False
+        answer = await asyncio.wrap_future(self._desk.predict(network, tile.rgb, tile.log_background))
+        tile.answer[...] = answer
+        return True
+
     async def identity(self, network: str) -> NetworkIdentity:
         """Tell which network that is, and how it is run here; raises ``NetworkError``."""
         return await asyncio.wrap_future(self._desk.identity(network))
@@ -87,29 +100,43 @@ def remote_loader(segmenter: DeploymentHandle[Any]) -> Load:
     callable
         Name -> network; raises ``NetworkError``.
     """
+    trays = Trays()
 
     @cache
     def load(name: str) -> Network:
-        identity: NetworkIdentity = _ask(segmenter.identity, name)
-        return Network(card=find_network(name), identity=identity, run=_runner(segmenter, name))
+        identity: NetworkIdentity = _ask(lambda: segmenter.identity.remote(name).result())
+        return Network(card=find_network(name), identity=identity, run=_runner(segmenter, name, trays))
 
     return load
 
 
-def _runner(segmenter: DeploymentHandle[Any], name: str) -> Runner:
-    def run(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
-        answer: NDArray[np.uint8] = _ask(segmenter.predict, name, np.ascontiguousarray(rgb), log_background)
+def _runner(segmenter: DeploymentHandle[Any], name: str, trays: Trays) -> Runner:
+    def near(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8] | None:
+        with trays.lend(rgb, log_background) as (lent, answer):
+            return answer.copy() if segmenter.predict_lent.remote(name, lent).result() else None
+
+    def far(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
+        answer: NDArray[np.uint8] = segmenter.predict.remote(name, np.ascontiguousarray(rgb), log_background).result()
         return answer
+
+    is_near = True
+
+    def run(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
+        nonlocal is_near
+        answer = _ask(partial(near, rgb, log_background)) if is_near else None
+        # A segmenter on another machine: from now on tiles are sent.
+        is_near = answer is not None
+        return answer if answer is not None else _ask(partial(far, rgb, log_background))
 
     return run
 
 
-def _ask(method: Any, *arguments: Any) -> Any:
-    """Call a segmenter; one that dies meanwhile is asked again when it is back."""
+def _ask(call: Callable[[], Answer]) -> Answer:
+    """Ask a segmenter; one that dies meanwhile is asked again when it is back."""
     deaths = 0
     while True:
         try:
-            return method.remote(*arguments).result()
+            return call()
         except RayTaskError as error:
             if isinstance(error.cause, IsletnetError):
                 raise error.cause from None
