@@ -38,6 +38,7 @@ __all__ = [
     "image_numbers",
     "numbers_of",
     "pool",
+    "prepare",
     "summarise_image",
 ]
 
@@ -141,10 +142,33 @@ def pool(
     few = too_few_islets(summary.islets_n, summary.ieq.sampling) if len(images) > 1 else None
     if few is not None:
         summary = replace(summary, warnings=(*summary.warnings, few))
-    if sample is None:
-        return summary
+    return summary if sample is None else prepare(summary, sample, _aliquots(images, counted_ieq, image_of))
+
+
+def prepare(summary: Summary, sample: SampleParameters, aliquots: preparation.Aliquots | None = None) -> Summary:
+    """Tell what a summary means for the whole preparation, and judge it.
+
+    Parameters
+    ----------
+    summary
+        Of all images of the sample.
+    sample
+        What is known of it; see `pool`.
+    aliquots
+        IEQ of each replicate aliquot; None where all that was counted is one aliquot.
+
+    Returns
+    -------
+    Summary
+        With preparation and criteria.
+
+    Raises
+    ------
+    ParameterError
+        Something of the sample cannot be.
+    """
     preparation.check_sample(sample)
-    aliquots = _aliquots(images, counted_ieq, image_of)
+    aliquots = aliquots or preparation.Aliquots(ieq=np.array([summary.ieq.value], np.float64), variance=np.zeros(1))
     differ = preparation.replicate_warnings(aliquots)
     whole = preparation.preparation(summary.ieq, summary.count, aliquots, sample)
     summary = replace(summary, preparation=whole, warnings=summary.warnings + differ)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from serve.work.images import Load, Rules, analyse_bytes
-from serve.work.parameters import analysis_parameters, sample_parameters
+from serve.work.parameters import sample_parameters
 from serve.work.tasks import NowDone, NowTask, Tell
 
 
@@ -22,18 +23,14 @@ def do_now(task: NowTask, *, rules: Rules, load: Load, tell: Tell) -> NowDone:
     InputError, NetworkError
         As `isletnet.analyse`; ``ParameterError`` also for a sample that cannot be.
     """
-    from isletnet.analysis.summarise import numbers_of, pool
+    from isletnet.analysis.summarise import prepare
     from isletnet.exports.folder import image_record
     from isletnet.exports.records import to_plain
 
     result = analyse_bytes(task.content, task.name, task.parameters, 0, rules=rules, load=load, tell=tell)
     sample = sample_parameters(task.parameters, 0)
-    pooled = pool(
-        [numbers_of(result)],
-        name=sample.sample_name or task.name,
-        parameters=analysis_parameters(task.parameters, 0, default_network=rules.default_network),
-        sample=sample,
-    )
-    rows: list[dict[Any, Any]] = result.table.to_dict(orient="records")
-    answer = {"record": to_plain(image_record(result)), "sample": to_plain(pooled), "islets": to_plain(rows)}
+    summary = replace(prepare(result.summary, sample), name=sample.sample_name or task.name)
+    columns: list[list[Any]] = [result.table[name].tolist() for name in result.table]
+    rows = [dict(zip(result.table, row, strict=True)) for row in zip(*columns, strict=True)]
+    answer = {"record": to_plain(image_record(result)), "sample": to_plain(summary), "islets": to_plain(rows)}
     return NowDone(answer=answer)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from islet_tables import class_picture, islet_table, numbers
 
-from isletnet.analysis.summarise import criteria_quantities, flat_row, numbers_of, pool, summarise_image
+from isletnet.analysis.summarise import criteria_quantities, flat_row, numbers_of, pool, prepare, summarise_image
 from isletnet.errors import ParameterError
 from isletnet.schemas import (
     AnalysisParameters,
@@ -238,6 +238,9 @@ def test_one_image_pooled_is_the_summary_of_the_image():
         ),
     )
     assert pool([numbers_of(result)], name="a", parameters=COUNT) == alone
+    whole = SampleParameters(sample_volume_ul=50.0, preparation_volume_ml=200.0, recipient_kg=60.0)
+    for sample in (SampleParameters(), whole):
+        assert pool([numbers_of(result)], name="a", parameters=COUNT, sample=sample) == prepare(alone, sample)
     guess = dataclasses.replace(result, calibration=Calibration(um_per_px=1.5, source="guess"))
     assert pool([numbers_of(guess)], name="a", parameters=COUNT).ieq.value is None
 
