@@ -11,6 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Processes of this environment keep what they have compiled: each would otherwise take seconds to do it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up lab test test-pages check bench faults load bench-serve lock studies train clean
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVE_CONFIG = ROOT / "serve" / "serve.yaml"
+# Modules that stand before slow ones which a dozen processes would load and none would use.
+SPARED = ROOT / "serve" / "platform" / "spared"
 ANALYSE_PAGE = ROOT / "notebooks" / "analyse.ipynb"
 
 _LOG_BYTES, _LOGS_N = 5_000_000, 3
@@ -147,12 +149,13 @@ def make_environment(settings: Settings, outer: Mapping[str, str], folder: Path,
     Parameters
     ----------
     outer
-        The environment that this was started in; its ``RAY_*`` variables are meant for another Ray.
+        The environment that this was started in; its ``RAY_*`` variables are meant for another Ray. A dozen processes
+        import the same, so that they may keep what they have compiled.
     location
         The store, meaning the same in every folder.
     """
-    kept = {name: value for name, value in outer.items() if not name.startswith("RAY_")}
-    path = os.pathsep.join(part for part in (str(ROOT), outer.get("PYTHONPATH", "")) if part)
+    kept = {name: value for name, value in outer.items() if not name.startswith(("RAY_", "PYTHONDONTWRITE"))}
+    path = os.pathsep.join(part for part in (str(SPARED), str(ROOT), outer.get("PYTHONPATH", "")) if part)
     return {
         # Processes whose actors ask for one processor would be told to use one thread, whatever they do.
         "OMP_NUM_THREADS": str(settings.threads or os.cpu_count() or 1),

@@ -5,6 +5,8 @@ import logging
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,19 @@ def test_the_environment_locks_ray_and_means_this_store(tmp_path: Path, monkeypa
     assert given["FORWARDED_ALLOW_IPS"] == ""
     assert (given["RAY_AUTH_MODE"], given["RAY_AUTH_TOKEN_PATH"]) == ("token", str(tmp_path / "run" / "token"))
     assert "RAY_ADDRESS" not in given
+
+
+def test_the_processes_of_a_platform_start_without_what_takes_seconds(tmp_path: Path):
+    outer = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    given = up.make_environment(Settings(), outer, tmp_path / "run", location=str(tmp_path))
+    assert "PYTHONDONTWRITEBYTECODE" not in given
+    program = (
+        "import sys, jsonschema\n"
+        "assert 'lark' not in sys.modules, 'a grammar was built'\n"
+        "jsonschema.validate({'n': 1}, {'properties': {'n': {'type': 'integer'}}})\n"
+        "import ray\n"
+    )
+    subprocess.run([sys.executable, "-c", program], env=given, check=True, timeout=120)
 
 
 def test_each_life_has_a_new_token_and_no_dashboard(tmp_path: Path):
