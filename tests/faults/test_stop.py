@@ -43,8 +43,7 @@ def test_a_stop_under_load_loses_nothing(platform: Platform, table: Table):
     assert stopped_s <= 30
 
 
-def test_a_copied_store_gives_the_same_answers(platforms: Platforms, tmp_path: Path, table: Table):
-    platform = platforms.get(variables=USUAL)
+def test_a_copied_store_gives_the_same_answers(platform: Platform, platforms: Platforms, tmp_path: Path, table: Table):
     with Sender(platform.url) as sender:
         sender.wait(sender.submit([picture(6), picture(7)], key="backup"))
         before = _answers(sender)
