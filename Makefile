@@ -54,7 +54,7 @@ bench: $(READY)  ## measure speed, memory and accuracy, with ratios against the 
 	$(BIN)/python -m tests.benchmarks
 
 faults: $(READY)  ## kill, fill, cut off and overload a real platform; print what was promised and measured
-	FAULTS_LONG=$(LONG) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults -m "slow or not slow" --quiet
+	FAULTS_LONG=$(LONG) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults -m "slow or not slow" --durations 12 --quiet
 
 load: $(READY)  ## send a real platform three times what it can do
 	$(BIN)/python -m tests.load --seed $(SEED)

@@ -30,6 +30,8 @@ class Sizes:
     uploads_n: int = 12
     soak_s: float = 45.0
     outage_s: float = 15.0
+    # Requests of a restored store whose results and files are compared, beside the list of all.
+    restored_n: int = 40
     seed: int = SEED
 
 
@@ -41,6 +43,7 @@ LONG = Sizes(
     uploads_n=50,
     soak_s=7_200.0,
     outage_s=300.0,
+    restored_n=2_000,
     seed=SEED,
 )
 
