@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+import ray
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
@@ -32,7 +34,7 @@ from serve.pruner import Keeper
 from serve.segmenter import Segmenter
 from serve.shepherd import Shepherd
 from serve.statistics.events import EventLog
-from serve.work.tasks import Answer, Broken, Task
+from serve.work.tasks import Answer, Broken, NowTask, Task
 from serve.work.trial import Trial
 
 RETRY_S = 5.0
@@ -124,6 +126,10 @@ def _bound(deployment: Any, *arguments: Any, **named: Any) -> Any:
 
 
 async def _ask(shepherd: DeploymentHandle[Any], task: Task) -> Answer:
+    if isinstance(task, NowTask):
+        # The worker takes the image from Ray's store; the shepherd need not hand it on.
+        take: Callable[[], Any] = partial(ray.get, ray.put(task.content))
+        task = replace(task, content=take)
     try:
         answer: Answer = await shepherd.ask.remote(task)
     except (RayError, RayServeException) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from isletnet.storage.layout import FileRecord, ImageOutcome
 from isletnet.storage.leases import Lease
@@ -32,9 +33,12 @@ class ClosingTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NowTask:
-    """Analyse an image that is not stored, for somebody who waits."""
+    """Analyse an image that is not stored, for somebody who waits.
 
-    content: bytes
+    ``content`` is the image's bytes, or gives them where the work is done.
+    """
+
+    content: bytes | Callable[[], bytes]
     name: str
     parameters: RequestParameters
 
@@ -85,9 +89,14 @@ class ClosingDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NowDone:
-    """The answer for somebody who waits, as JSON holds it: ``record``, ``sample`` and ``islets``."""
+    """The answer for somebody who waits: the record of the image, as JSON holds it.
 
-    answer: dict[str, object]
+    ``content`` is JSON, written where it was counted so that nobody on its way has to read it: the same ``record``, the
+    ``summary`` as a sample, and a row for each of the ``islets``.
+    """
+
+    record: dict[str, Any]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ class Trial:
 
 def _judged(answer: Answer) -> dict[str, Any]:
     match answer:
-        case NowDone(answer={"sample": {"count": {"value": 1}}}):
+        case NowDone(record={"summary": {"count": {"value": 1}}}):
             return {"state": "ok"}
         case Refused(code=code) | Broken(code=code):
             return {"state": "failed", "code": code}

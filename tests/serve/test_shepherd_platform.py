@@ -127,8 +127,7 @@ def test_an_answer_at_once_is_what_the_library_says(house: RayHouse) -> None:
     answer = house.shepherd.ask.remote(task).result()
     assert isinstance(answer, NowDone)
     here = analyse(content, name="x", um_per_px=2.0, load=load_network)
-    record = answer.answer["record"]
-    assert isinstance(record, dict)
+    record = answer.record
     assert record["summary"]["ieq"]["value"] == pytest.approx(here.summary.ieq.value)
     assert record["provenance"]["network"]["engine"] == here.provenance.network.engine
 

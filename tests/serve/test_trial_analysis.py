@@ -17,7 +17,7 @@ from tests.storage.actors import Clock
 
 
 def found(islets_n: int) -> NowDone:
-    return NowDone(answer={"sample": {"count": {"value": float(islets_n)}}})
+    return NowDone(record={"summary": {"count": {"value": float(islets_n)}}}, content=b"")
 
 
 def answering(*answers: Answer | Exception) -> Callable[[Task], Awaitable[Answer]]:

@@ -12,6 +12,7 @@ from isletnet.errors import StoreFullError
 from isletnet.networks.model import Network
 from isletnet.storage import jobs
 from isletnet.storage.backends.local import LocalStore
+from serve.doors.types import AnalysisAnswer
 from serve.work.parameters import RequestParameters
 from serve.work.tasks import NowDone, NowTask, Refused
 from serve.worker import Worker
@@ -126,12 +127,11 @@ def test_an_answer_at_once_has_the_numbers_and_the_rows(house: House) -> None:
     parameters = RequestParameters(um_per_px=2.0, sample_volume_ul=100.0, preparation_volume_ml=200.0)
     answer = house.do(NowTask(content=picture(3), name="x.png", parameters=parameters))
     assert isinstance(answer, NowDone)
-    assert json.loads(json.dumps(answer.answer)) == answer.answer
-    assert len(answer.answer["islets"]) == 3  # type: ignore[arg-type]
-    sample = answer.answer["sample"]
-    assert isinstance(sample, dict)
+    told = AnalysisAnswer.model_validate_json(answer.content)
+    assert told.record == json.loads(json.dumps(answer.record))
+    assert len(told.islets) == 3
     # 200 mL hold 2000 times 100 uL.
-    assert sample["preparation"]["total_islets"]["value"] == pytest.approx(3 * 2000)
+    assert told.summary["preparation"]["total_islets"]["value"] == pytest.approx(3 * 2000)
 
 
 def test_a_bad_picture_at_once_is_refused_with_its_code(house: House) -> None:
