@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # A segmenter that dies is started anew; a tile that kills it more often than this is not given to it again.
 MOST_DEATHS = 2
+# So much nicer than what answers people are the processes that compute, or many requests would keep a caller waiting.
+# Threads that they start have the same.
+BEHIND_ANSWERS = 10
 
 Answer = TypeVar("Answer")
 
@@ -44,6 +47,7 @@ class Segmenter:
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
+        os.nice(BEHIND_ANSWERS)
         chosen = settings or Settings()
         cpus_n = os.cpu_count() or 1
         # Ray allows one thread a CPU that it gave; the device may use all.

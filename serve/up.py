@@ -173,6 +173,8 @@ def make_environment(settings: Settings, outer: Mapping[str, str], folder: Path,
         "RAY_ROTATION_MAX_BYTES": str(_RAY_LOG_BYTES),
         "RAY_ROTATION_BACKUP_COUNT": "2",
         **_QUIET_RAY,
+        # Ray would put answers to people, too, behind all else on the machine; here only what computes steps back.
+        "RAY_worker_niceness": "0",
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": PROXY_MIDDLEWARES,
     }

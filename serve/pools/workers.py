@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -12,7 +13,7 @@ import ray
 from ray.exceptions import RayError
 
 from isletnet.settings import Settings
-from serve.segmenter import remote_loader
+from serve.segmenter import BEHIND_ANSWERS, remote_loader
 from serve.work.tasks import WORKER_LOST, Answer, Broken, Task
 from serve.worker import Worker
 
@@ -29,6 +30,7 @@ class RemoteWorker(Worker):
     """A worker whose networks are those of a segmenter."""
 
     def __init__(self, settings: Settings, segmenter: Any, *, memory_mb: int) -> None:
+        os.nice(BEHIND_ANSWERS)
         super().__init__(settings, remote_loader(segmenter), memory_mb=memory_mb)
 
 

@@ -1,6 +1,7 @@
 """Too much at once: too many calls, the same call many times, large uploads, a very large picture, hours of work."""
 
 import json
+import os
 import statistics
 import threading
 import time
@@ -53,6 +54,12 @@ def test_overload_is_answered_and_every_promise_kept(platform: Platform, sizes: 
     assert set(found.states) == {"done"}
     assert {"202"} < set(found.statuses) <= {"202", "429", "503"}
     assert found.status_p99_s <= 0.5
+
+
+def test_what_computes_steps_back_for_what_answers(platform: Platform):
+    answering = max(platform.niceness(kind) for kind in ("proxy", "ingress", "shepherd"))
+    assert answering == os.getpriority(os.PRIO_PROCESS, 0)
+    assert min(platform.niceness(kind) for kind in ("worker", "segmenter")) >= answering + 10
 
 
 def test_large_uploads_leave_memory_alone(platform: Platform, sender: Sender, sizes: Sizes, table: Table):

@@ -19,7 +19,6 @@ import httpx
 from tests.faults.calls import PARAMETERS, picture
 
 ALLOWED = {202, 429, 503}
-ASK_S = 0.1
 _LATEST_S = 60.0
 
 
@@ -33,32 +32,23 @@ class Crowd:
         self._statuses: Counter[str] = Counter()
         self._unfit: Counter[str] = Counter()
         self._submit_s: list[float] = []
-        self._status_s: list[float] = []
         self._accepted: list[str] = []
 
     async def run(self) -> dict[str, Any]:
         """Send until the time is over, then wait for the answers."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
-        async with (
-            httpx.AsyncClient(timeout=_LATEST_S, limits=limits) as senders,
-            httpx.AsyncClient(timeout=_LATEST_S) as asker,
-            asyncio.TaskGroup() as group,
-        ):
-            asking = group.create_task(self._ask(asker))
+        async with httpx.AsyncClient(timeout=_LATEST_S, limits=limits) as senders, asyncio.TaskGroup() as group:
             begun_s = time.monotonic()
             sending = []
             while time.monotonic() - begun_s < self._seconds:
                 sending.append(group.create_task(self._submit(senders, len(sending))))
                 await asyncio.sleep(self._generator.expovariate(self._per_second))
-            await asyncio.wait(sending)
-            asking.cancel()
         return {
             "sent": len(sending),
             "statuses": dict(self._statuses),
             "unfit": dict(self._unfit),
             "accepted": self._accepted,
             "submit_s": self._submit_s,
-            "status_s": self._status_s,
         }
 
     async def _submit(self, client: httpx.AsyncClient, number: int) -> None:
@@ -79,17 +69,6 @@ class Crowd:
             self._unfit[fault] += 1
         if answer.status_code == 202:
             self._accepted.append(answer.json()["request_id"])
-
-    async def _ask(self, client: httpx.AsyncClient) -> None:
-        """Look at a request all the time, as somebody who waits does."""
-        while True:
-            await asyncio.sleep(ASK_S)
-            if self._accepted:
-                begun_s = time.monotonic()
-                answer = await client.get(f"{self._url}/requests/{self._accepted[0]}")
-                self._status_s.append(time.monotonic() - begun_s)
-                if answer.status_code != 200:
-                    self._unfit[f"status answered {answer.status_code}"] += 1
 
 
 def faults_of(answer: httpx.Response) -> list[str]:

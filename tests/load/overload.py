@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
+from typing import Any
 
 from tests.conftest import ROOT
 from tests.faults.calls import Sender, picture
@@ -51,33 +52,46 @@ def overload(platform: Platform, *, seconds: float, seed: int, table: Table) -> 
     """Send three times what it can do for a while, wait for what was accepted, and tell both in the table."""
     # The best of some rounds: a platform that has just started, or a busy neighbour, would make it no overload.
     capacity = max(capacity_per_s(platform, 30, f"capacity {time.time_ns()}") for _ in range(3))
-    command = [sys.executable, "-m", "tests.load.open_loop", platform.url, "--seed", str(seed)]
-    command += ["--per-second", str(FACTOR * capacity), "--seconds", str(seconds)]
+    crowd = ["tests.load.open_loop", platform.url, "--seed", str(seed), "--per-second", str(FACTOR * capacity)]
+    with Sender(platform.url) as sender:
+        watched = sender.submit([picture(1)], key=f"watched {time.time_ns()}")
+    asker = ["tests.load.asker", f"{platform.url}/requests/{watched}"]
     with peak_memory(platform) as peak_mb:
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        told = json.loads(done.stdout)
+        with ThreadPoolExecutor(2) as pool:
+            told, asked = pool.map(lambda command: _told([*command, "--seconds", str(seconds)]), (crowd, asker))
         states: dict[str, int] = {}
         with Sender(platform.url, patience_s=600) as sender:
             for request_id in told["accepted"]:
                 state = sender.wait(request_id)["state"]
                 states[state] = states.get(state, 0) + 1
-    ordered = sorted(told["status_s"])
+    ordered = sorted(asked["took_s"])
+    unfit = {
+        **told["unfit"],
+        **{f"status answered {code}": n for code, n in asked["statuses"].items() if code != "200"},
+    }
     table.add("capacity", "-", f"{capacity:.1f} requests/s of one small picture")
     table.add(
         f"overload, {FACTOR:g}x for {seconds:g} s",
         "only 202/429/503 in JSON, every 202 ends",
-        f"{told['sent']} sent, answers {told['statuses']}, unfit {told['unfit']}, accepted ended {states}, "
+        f"{told['sent']} sent, answers {told['statuses']}, unfit {unfit}, accepted ended {states}, "
         + percentiles(told["submit_s"]),
     )
-    table.add("status while overloaded", "p99 <= 0.5 s", percentiles(told["status_s"]))
+    table.add("status while overloaded", "p99 <= 0.5 s", percentiles(ordered))
     table.add("memory while overloaded", "bounded", f"peak MB {peak_mb}")
     return Overload(
         statuses=told["statuses"],
-        unfit=told["unfit"],
+        unfit=unfit,
         states=states,
         status_p99_s=ordered[int(0.99 * len(ordered))],
         peak_mb=peak_mb,
     )
+
+
+def _told(command: list[str]) -> dict[str, Any]:
+    """Run a program of these tests; gives what it prints."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True, capture_output=True, text=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 @contextmanager
