@@ -5,12 +5,9 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pytest
 
-from isletnet.storage.retention import RetentionPolicy, prune
-from isletnet.storage.store import open_store
 from tests.faults.calls import PARAMETERS, Sender, picture
 from tests.faults.conftest import Sizes
 from tests.faults.live_platform import Platform, wait_for
@@ -140,16 +137,3 @@ def test_all_comes_back_in_time(
     platform.wait_ready(BACK_S)
     assert silent_s <= api_s
     assert ended_s <= done_s
-
-
-def test_the_store_is_whole_after_all_deaths(platform: Platform):
-    platform.stop()
-    report = platform.verify()
-    assert report.problems == ()
-    # An ingress that died in the middle of a submission has promised nothing; retention takes what it left.
-    assert set(report.requests_by_state) <= {"done", "draft"}
-    done_n = report.requests_by_state["done"]
-    prune(open_store(platform.store), RetentionPolicy(drafts_days=0), actor="test", now=datetime.now(UTC))
-    report = platform.verify()
-    assert report.problems == ()
-    assert report.requests_by_state == {"done": done_n}
