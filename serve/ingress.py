@@ -39,6 +39,8 @@ from serve.work.trial import Trial
 
 RETRY_S = 5.0
 MOST_WORKERS_N = 8
+# How often a replica that is to end looks whether its calls are over. Three stages wait for each other at a stop.
+DRAINED_S = 0.5
 _LOST = Broken(code="worker_lost", message="A part of the service broke down and is being started anew; try again.")
 
 _LOG = logging.getLogger("isletnet.serve.ingress")
@@ -122,7 +124,7 @@ def application(arguments: dict[str, Any]) -> Any:
 
 def _bound(deployment: Any, *arguments: Any, **named: Any) -> Any:
     """Bind a deployment; the types of Ray's decorators hide what they made of a class."""
-    return deployment.bind(*arguments, **named)
+    return deployment.options(graceful_shutdown_wait_loop_s=DRAINED_S).bind(*arguments, **named)
 
 
 async def _ask(shepherd: DeploymentHandle[Any], task: Task) -> Answer:
