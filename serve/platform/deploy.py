@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -88,7 +89,8 @@ def main(arguments: list[str]) -> int:
     if given.config is None:
         shutdown: Callable[[], None] = serve.shutdown
         shutdown()
-        return 0
+        # Ray would take seconds to take leave of what is gone.
+        os._exit(0)
     reason = deploy(read_config(given.config, host=given.host, port=given.port))
     if reason is not None:
         sys.stderr.write(f"{reason}\n")
