@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
+from serve.up import SERVE_CONFIG
 from tests.faults.calls import Sender
 from tests.faults.live_platform import USUAL, Platform
 from tests.faults.table import Table
@@ -15,6 +17,7 @@ from tests.faults.table import Table
 IS_LONG = os.environ.get("FAULTS_LONG", "") not in {"", "0"}
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 DISK_MB = 64
+DOUBLED = ("Shepherd", "Segmenter")
 _ROWS = pytest.StashKey[Table]()
 
 
@@ -31,7 +34,7 @@ class Sizes:
     soak_s: float = 45.0
     outage_s: float = 15.0
     # Requests of a restored store whose results and files are compared, beside the list of all.
-    restored_n: int = 40
+    restored_n: int = 20
     seed: int = SEED
 
 
@@ -132,6 +135,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     assert made.returncode == 0, "this test makes a small disk (tmpfs), which takes the right to mount"
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def doubled(platforms: Platforms, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    """A platform with two of what works, on the same processors, and a store of its own that others used before."""
+    config = yaml.safe_load(SERVE_CONFIG.read_text())
+    application = config["applications"][0]
+    application["args"] = {"workers_n": 1, "worker_cpus": 0.25}
+    for deployment in application["deployments"]:
+        if deployment["name"] in DOUBLED:
+            deployment["num_replicas"] = 2
+            deployment["ray_actor_options"]["num_cpus"] = 0
+    path = tmp_path_factory.getbasetemp() / "doubled.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return platforms.get(variables={**USUAL, "ISLETNET_SERVE_CONFIG": str(path)})
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.faults.test_mail_server_down import Letterbox
 
 pytestmark = pytest.mark.slow
 
-EVERY_S = 4.0
+EVERY_S = 2.5
 # Two looks at the end of their turns, the looks themselves, and the mail.
 LATEST_S = 2 * EVERY_S + 4.0
 

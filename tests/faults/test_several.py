@@ -1,42 +1,23 @@
 """Two shepherds and two segmenters share the work; one of each dies, and the other goes on."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
-import yaml
 
 from isletnet.storage.layout import attempt_key, load
 from isletnet.storage.leases import Claim
 from isletnet.storage.store import open_store
-from serve.up import SERVE_CONFIG
 from tests.faults.calls import Sender, picture
-from tests.faults.conftest import Platforms
-from tests.faults.live_platform import USUAL, wait_for
+from tests.faults.live_platform import Platform, wait_for
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow
 
 REQUESTS_N, PICTURES_N = 16, 2
-DOUBLED = ("Shepherd", "Segmenter")
 
 
-def doubled_config(path: Path) -> Path:
-    """Write the usual configuration with two of what works, on the same processors."""
-    config = yaml.safe_load(SERVE_CONFIG.read_text())
-    application = config["applications"][0]
-    application["args"] = {"workers_n": 1, "worker_cpus": 0.25}
-    for deployment in application["deployments"]:
-        if deployment["name"] in DOUBLED:
-            deployment["num_replicas"] = 2
-            deployment["ray_actor_options"]["num_cpus"] = 0
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-def test_two_of_each_share_the_work_and_outlive_each_other(platforms: Platforms, table: Table, tmp_path: Path):
-    config = doubled_config(tmp_path / "serve.yaml")
-    platform = platforms.get(variables={**USUAL, "ISLETNET_SERVE_CONFIG": str(config)})
+def test_two_of_each_share_the_work_and_outlive_each_other(doubled: Platform, table: Table):
+    platform = doubled
     for kind in ("shepherd", "segmenter"):
         wait_for(lambda kind=kind: len(platform.processes(kind)) == 2, longest_s=120, what=f"two of {kind}")
     pictures = [picture(seed, 480, 640) for seed in range(1, PICTURES_N + 1)]

@@ -13,7 +13,7 @@ from serve.access.keys import add_key
 from serve.access.limits import CALLS_AT_ONCE
 from tests.faults.calls import picture
 from tests.faults.conftest import Platforms
-from tests.faults.live_platform import USUAL, Platform
+from tests.faults.live_platform import Platform
 from tests.faults.table import Table
 
 pytestmark = pytest.mark.slow
@@ -79,16 +79,14 @@ async def again(platform: Platform) -> float:
             await asyncio.sleep(0.5)
 
 
-def test_one_who_waits_with_hundreds_of_calls_is_in_nobody_s_way(platforms: Platforms, table: Table):
-    # One of its own: once there are keys, others without one do not get in.
-    platforms.close()
-    platform = platforms.get(variables=USUAL)
+def test_one_who_waits_with_hundreds_of_calls_is_in_nobody_s_way(platforms: Platforms, doubled: Platform, table: Table):
     try:
-        at_once, seconds = asyncio.run(starve(platform))
-        free_s = asyncio.run(again(platform))
-        platform.stop()
-        assert platform.verify().problems == ()
+        at_once, seconds = asyncio.run(starve(doubled))
+        free_s = asyncio.run(again(doubled))
+        doubled.stop()
+        assert doubled.verify().problems == ()
     finally:
+        # Once there are keys, others without one do not get in.
         platforms.close()
     table.add(
         f"one key, {WAITS_N} calls that wait",
