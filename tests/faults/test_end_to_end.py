@@ -1,10 +1,17 @@
 """The whole platform for real: from the start to results, through the deaths of a worker and of a replica."""
 
-from tests.faults.calls import Sender, picture
+import json
+from typing import Any
+
+import httpx
+
+from serve.doors.types import AnalysisAnswer
+from tests.faults.calls import PARAMETERS, Sender, picture
 from tests.faults.live_platform import Platform, wait_for
 from tests.faults.table import Table
 
-PICTURES = picture(1), picture(2)
+# Both have islets.
+PICTURES = picture(3), picture(5)
 
 
 def test_results_survive_the_deaths_of_a_worker_and_a_replica(platform: Platform, sender: Sender, table: Table):
@@ -15,6 +22,7 @@ def test_results_survive_the_deaths_of_a_worker_and_a_replica(platform: Platform
     undisturbed = sender.submit(PICTURES, key="undisturbed")
     assert sender.wait(undisturbed)["state"] == "done"
     expected = sender.fingerprint(undisturbed, (0, 1))
+    _check_answer_at_once(platform, sender.get(f"requests/{undisturbed}/results").json()["images"][0])
     for kind in ("worker", "ingress"):
         request_id = sender.submit(PICTURES, key=f"with the death of a {kind}")
         victim = platform.kill(kind)
@@ -30,3 +38,17 @@ def test_results_survive_the_deaths_of_a_worker_and_a_replica(platform: Platform
     report = platform.verify()
     assert report.problems == ()
     assert report.requests_by_state == {"done": 3}
+
+
+def _check_answer_at_once(platform: Platform, stored: dict[str, Any]) -> None:
+    """Check that one image, answered at once, has the numbers that were stored of it."""
+    answer = httpx.post(
+        f"{platform.url}/analyse",
+        files={"image": (stored["name"], PICTURES[0], "image/tiff")},
+        data={"parameters": json.dumps(dict(PARAMETERS))},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    told = AnalysisAnswer.model_validate_json(answer.content)
+    assert told.record == stored["record"]
+    assert len(told.islets) == stored["record"]["summary"]["count"]["value"] > 0
