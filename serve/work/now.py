@@ -31,6 +31,6 @@ def do_now(task: NowTask, *, rules: Rules, load: Load, tell: Tell) -> NowDone:
     columns: list[list[Any]] = [result.table[name].tolist() for name in result.table]
     rows = [dict(zip(result.table, row, strict=True)) for row in zip(*columns, strict=True)]
     record = to_plain(image_record(result))
-    # By far the fastest writer of JSON at hand.
+    # Several times as fast as the writer of the standard library.
     told = pydantic_core.to_json({"record": record, "summary": to_plain(summary), "islets": to_plain(rows)})
     return NowDone(record=record, content=told)

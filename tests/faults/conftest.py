@@ -34,7 +34,7 @@ class Sizes:
     soak_s: float = 45.0
     outage_s: float = 15.0
     # Requests of a restored store whose results and files are compared, beside the list of all.
-    restored_n: int = 20
+    restored_n: int = 40
     seed: int = SEED
 
 

@@ -188,7 +188,7 @@ class Platform:
 
     def memory_mb(self) -> dict[str, float]:
         """Sum the resident memory by kind of process; shared pages count for each."""
-        # Looked for once: a search takes a good part of a second of a processor.
+        # Looked for once, for this is asked again and again while the platform is short of processors.
         found = members(self.run_folder)
         sums: dict[str, float] = {}
         for kind in KINDS:
