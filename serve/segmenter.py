@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from isletnet.networks.model import Network, load_network
 from isletnet.schemas import NetworkIdentity
 from isletnet.settings import Settings
 from serve.work.desk import Desk, DeskReport
+from serve.work.direct import Line, LineLostError, Switchboard
 from serve.work.networks import Shelf, lanes_for
 from serve.work.trays import LentTile, Trays, borrow
 
@@ -61,6 +63,7 @@ class Segmenter:
         self._desk = Desk(Shelf(load, budget_mb=chosen.network_memory_mb), lanes=lanes)
         # The default network is there before the first request.
         self._desk.identity(chosen.network).result()
+        self._switchboard = Switchboard(self._called)
 
     async def predict(
         self, network: str, rgb: NDArray[np.uint8], log_background: NDArray[np.float32]
@@ -77,6 +80,10 @@ class Segmenter:
         tile.answer[...] = answer
         return True
 
+    async def address(self) -> str | None:
+        """Tell where a direct line ends; None where there are several segmenters, among which Ray Serve chooses."""
+        return self._switchboard.address if _is_alone() else None
+
     async def identity(self, network: str) -> NetworkIdentity:
         """Tell which network that is, and how it is run here; raises ``NetworkError``."""
         return await asyncio.wrap_future(self._desk.identity(network))
@@ -89,6 +96,21 @@ class Segmenter:
     async def report(self) -> DeskReport:
         """Tell what was done since the start."""
         return self._desk.report()
+
+    def _called(self, question: tuple[str, LentTile]) -> bool | None:
+        """Segment a lent tile for somebody on a direct line; None once there are other segmenters."""
+        if not _is_alone():
+            return None
+        network, lent = question
+        tile = borrow(lent)
+        if tile is None:
+            return False
+        tile.answer[...] = self._desk.predict(network, tile.rgb, tile.log_background).result()
+        return True
+
+
+def _is_alone() -> bool:
+    return serve.get_replica_context().world_size == 1
 
 
 def remote_loader(segmenter: DeploymentHandle[Any]) -> Load:
@@ -104,20 +126,52 @@ def remote_loader(segmenter: DeploymentHandle[Any]) -> Load:
     callable
         Name -> network; raises ``NetworkError``.
     """
-    trays = Trays()
+    trays, lend = Trays(), _Lending(segmenter)
 
     @cache
     def load(name: str) -> Network:
         identity: NetworkIdentity = _ask(lambda: segmenter.identity.remote(name).result())
-        return Network(card=find_network(name), identity=identity, run=_runner(segmenter, name, trays))
+        return Network(card=find_network(name), identity=identity, run=_runner(segmenter, name, trays, lend))
 
     return load
 
 
-def _runner(segmenter: DeploymentHandle[Any], name: str, trays: Trays) -> Runner:
+class _Lending:
+    """Has lent tiles segmented: over a direct line to the only segmenter, else by way of Ray Serve."""
+
+    def __init__(self, segmenter: DeploymentHandle[Any]) -> None:
+        self._segmenter = segmenter
+        self._line: Line | None = None
+        self._is_alone = True
+
+    def __call__(self, network: str, lent: LentTile) -> bool:
+        """Whether it could be done; raises `LineLostError` or ``RayActorError`` if the segmenter dies meanwhile."""
+        if line := self._found():
+            try:
+                answer: bool | None = line.ask((network, lent))
+            except LineLostError:
+                # Not the line that another thread has found meanwhile.
+                self._line = None if self._line is line else self._line
+                raise
+            if answer is not None:
+                return answer
+            self._line, self._is_alone = None, False
+        return bool(self._segmenter.predict_lent.remote(network, lent).result())
+
+    def _found(self) -> Line | None:
+        if self._line is None and self._is_alone:
+            address: str | None = self._segmenter.address.remote().result()
+            self._is_alone = address is not None
+            # Of another machine, or dead again.
+            with suppress(LineLostError):
+                self._line = Line(address) if address else None
+        return self._line
+
+
+def _runner(segmenter: DeploymentHandle[Any], name: str, trays: Trays, lend: _Lending) -> Runner:
     def near(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8] | None:
         with trays.lend(rgb, log_background) as (lent, answer):
-            return answer.copy() if segmenter.predict_lent.remote(name, lent).result() else None
+            return answer.copy() if lend(name, lent) else None
 
     def far(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8]:
         answer: NDArray[np.uint8] = segmenter.predict.remote(name, np.ascontiguousarray(rgb), log_background).result()
@@ -145,7 +199,7 @@ def _ask(call: Callable[[], Answer]) -> Answer:
             if isinstance(error.cause, IsletnetError):
                 raise error.cause from None
             raise
-        except RayActorError:
+        except (RayActorError, LineLostError):
             deaths += 1
             if deaths > MOST_DEATHS:
                 raise

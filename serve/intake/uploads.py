@@ -28,7 +28,7 @@ BUSY_RETRY_S = 2.0
 # Slower than this on the whole is no upload but an attempt to occupy the service.
 SLOWEST_BYTES_PER_S = 500
 SMALL_BODY_BYTES = 1_000_000
-PASSED_ON_BYTES = 262_144
+PASSED_ON_BYTES = 1_000_000
 _SIGNATURE_BYTES = 16
 
 # Uploads wait for their senders, so they must not take the threads of all others.

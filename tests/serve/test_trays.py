@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ray.exceptions import RayActorError
 
 from serve.segmenter import MOST_DEATHS, remote_loader
+from serve.work.direct import LineLostError, Switchboard
 from serve.work.trays import LentTile, Trays, borrow
 
 # Reads where a tile lies, says that it has it, waits for a line, and answers with the tile turned upside down.
@@ -169,14 +170,21 @@ class _Method:
 
 
 class Handle:
-    """A segmenter that answers with the tile itself; what it does with lent tiles is said in advance."""
+    """A segmenter that answers with the tile itself; what it does with lent tiles is said in advance.
 
-    def __init__(self, *lent_answers: Any) -> None:
+    ``addresses`` are those of direct lines, one for each time that somebody asks; with the last one it stays.
+    """
+
+    def __init__(self, *lent_answers: Any, addresses: tuple[str | None, ...] = (None,)) -> None:
         self.lent: list[LentTile] = []
-        self.sent_n = 0
-        self._lent_answers = list(lent_answers)
-        self.identity = _Method(lambda name: name)
+        self.sent_n = self.called_up_n = 0
+        self._lent_answers, self._addresses = list(lent_answers), list(addresses)
+        self.identity, self.address = _Method(lambda name: name), _Method(self._called_up)
         self.predict, self.predict_lent = _Method(self._sent), _Method(self._lent)
+
+    def _called_up(self) -> str | None:
+        self.called_up_n += 1
+        return self._addresses.pop(0) if len(self._addresses) > 1 else self._addresses[0]
 
     def _sent(self, name: str, rgb: Any, log_background: Any) -> Any:
         self.sent_n += 1
@@ -217,3 +225,73 @@ def test_a_tile_that_always_kills_the_segmenter_is_given_up() -> None:
     with pytest.raises(RayActorError):
         remote_loader(handle)(NAME).run(*tile())
     assert len(handle.lent) == MOST_DEATHS + 1
+
+
+class Listening:
+    """The same at the end of a direct line, where an exception among the answers is the death of that end."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.questions: list[tuple[str, LentTile]] = []
+        self._answers = list(answers)
+        self.address = Switchboard(self._answer).address
+
+    def _answer(self, question: tuple[str, LentTile]) -> Any:
+        self.questions.append(question)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            # To the asker it is as if this process had gone.
+            raise SystemExit
+        if answer is True:
+            there = borrow(question[1])
+            assert there is not None
+            there.answer[...] = there.rgb
+        return answer
+
+
+def test_the_only_segmenter_of_the_machine_is_asked_over_a_direct_line() -> None:
+    listening = Listening(True, True, True)
+    handle: Any = Handle(addresses=(listening.address,))
+    run = remote_loader(handle)(NAME).run
+    for seed in range(3):
+        rgb, log_background = tile(seed=seed)
+        assert np.array_equal(run(rgb, log_background), rgb)
+    assert [name for name, _ in listening.questions] == [NAME] * 3
+    assert (handle.called_up_n, len(handle.lent), handle.sent_n) == (1, 0, 0)
+
+
+def test_a_segmenter_that_is_not_alone_any_more_says_so_and_ray_chooses() -> None:
+    listening = Listening(True, None)
+    handle: Any = Handle(True, True, addresses=(listening.address,))
+    run = remote_loader(handle)(NAME).run
+    for seed in range(3):
+        assert np.array_equal(run(*tile(seed=seed)), tile(seed=seed)[0])
+    assert (len(listening.questions), handle.called_up_n, len(handle.lent)) == (2, 1, 2)
+
+
+def test_a_segmenter_whose_line_does_not_reach_here_is_asked_by_ray_and_looked_for_again() -> None:
+    near = Listening(True)
+    handle: Any = Handle(True, addresses=("\0isletnet-nobody", near.address))
+    run = remote_loader(handle)(NAME).run
+    for seed in range(2):
+        assert np.array_equal(run(*tile(seed=seed)), tile(seed=seed)[0])
+    assert (len(handle.lent), len(near.questions)) == (1, 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_tile_whose_segmenter_dies_goes_to_the_next_one_in_another_tray() -> None:
+    dies, next_one = Listening(OSError()), Listening(True, True)
+    handle: Any = Handle(addresses=(dies.address, next_one.address))
+    run = remote_loader(handle)(NAME).run
+    for seed in range(2):
+        assert np.array_equal(run(*tile(seed=seed)), tile(seed=seed)[0])
+    (_, lost), (_, again), (_, later) = dies.questions + next_one.questions
+    assert lost.seal != again.seal == later.seal
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_tile_that_always_kills_the_segmenter_is_given_up_on_a_line_too() -> None:
+    ends = [Listening(OSError()) for _ in range(MOST_DEATHS + 1)]
+    handle: Any = Handle(addresses=tuple(end.address for end in ends))
+    with pytest.raises(LineLostError):
+        remote_loader(handle)(NAME).run(*tile())
+    assert [len(end.questions) for end in ends] == [1] * (MOST_DEATHS + 1)
