@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     max_parallel_uploads_mb: int = Field(
         default=1_000, ge=1, description="Bytes on their way through one Ingress at once; more are told to come later."
     )
-    max_calls_per_minute: int = Field(default=1_200, ge=1, description="Calls of one key or address in a minute.")
+    max_calls_per_minute: int = Field(
+        default=1_200, ge=1, description="Calls of one key or address in a minute, to each process that answers."
+    )
     images_days: float = Field(default=30.0, gt=0, description="Days that images are kept after their request ended.")
     results_days: float = Field(default=30.0, gt=0, description="Days that results are kept after their request ended.")
     drafts_days: float = Field(default=1.0, gt=0, description="Days that a request may wait to be submitted.")

@@ -13,7 +13,6 @@ from serve.doors import problems
 from serve.doors.calls import Calls
 from serve.doors.deps import Deps
 from serve.doors.types import ProblemAnswer
-from serve.platform.flow import Telling
 from serve.routes import admin, analysis, corrections, progress, requests, results, service, training
 
 ROUTERS = (
@@ -64,7 +63,6 @@ def create_app(deps: Deps) -> FastAPI:
         expose_headers=["Content-Disposition", "Content-Range", "Retry-After", "X-Export-Number", "X-Request-Id"],
     )
     app.add_middleware(Calls)
-    app.add_middleware(Telling)
     return app
 
 

@@ -7,12 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import ray
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
@@ -24,16 +26,18 @@ from isletnet.errors import IsletnetError
 from isletnet.settings import Settings
 from isletnet.storage.store import open_store
 from serve.access.identity import Access
-from serve.access.limits import Limits
+from serve.access.limits import ANSWERS_AT_ONCE, Limits
 from serve.access.refusals import BusyError
 from serve.app import create_app
 from serve.doors.calls import ACCESS_LOG
 from serve.doors.deps import Deps
 from serve.monitor import Monitor
+from serve.platform.listen import Server
 from serve.pruner import Keeper
 from serve.segmenter import Segmenter
 from serve.shepherd import Shepherd
 from serve.statistics.events import EventLog
+from serve.work.direct import LineLostError, Shortcut
 from serve.work.tasks import Answer, Broken, NowTask, Task
 from serve.work.trial import Trial
 
@@ -41,19 +45,25 @@ RETRY_S = 5.0
 MOST_WORKERS_N = 8
 # How often a replica that is to end looks whether its calls are over. Three stages wait for each other at a stop.
 DRAINED_S = 0.5
+# Callers who wait for the shepherd; more than it takes, so that it is the one who refuses.
+MOST_WAITING = 2 * ANSWERS_AT_ONCE
+# A larger image goes to its worker without a stop at the shepherd, for whom it would be much to hold.
+SENT_BYTES = 16_000_000
 _LOST = Broken(code="worker_lost", message="A part of the service broke down and is being started anew; try again.")
 
 _LOG = logging.getLogger("isletnet.serve.ingress")
 
 
 class Layout(BaseModel):
-    """What serve.yaml may say beside replicas; see `serve.shepherd.Shepherd`."""
+    """What serve.yaml may say beside replicas; see `serve.shepherd.Shepherd` and `serve.platform.listen.Server`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers_n: int = Field(default_factory=lambda: usual_workers_n(os.cpu_count() or 1), ge=1)
     worker_cpus: float = Field(default=0.25, ge=0)
     worker_memory_mb: int = Field(default=4_000, ge=500)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65_535)
 
 
 def usual_workers_n(cpus_n: int) -> int:
@@ -70,6 +80,8 @@ class Ingress:
     ----------
     shepherd, segmenter, keeper
         Handles of the deployments of these names.
+    host, port
+        Where it listens, beside all others of the machine.
     settings
         None reads the environment.
     """
@@ -79,18 +91,23 @@ class Ingress:
         shepherd: DeploymentHandle[Any],
         segmenter: DeploymentHandle[Any],
         keeper: DeploymentHandle[Any],
+        *,
+        host: str,
+        port: int,
         settings: Settings | None = None,
     ) -> None:
         chosen = settings or Settings()
         _log_calls()
+        self._server = Server(host, port)
         store = open_store(chosen.store)
         replicas_n = serve.get_replica_context().world_size or 1
         limits = Limits(chosen, monotonic=time.monotonic, processes_n=replicas_n)
+        ask = Asking(shepherd)
         parts: dict[str, Callable[[], Awaitable[Any]]] = {
             "shepherd": lambda: _plainly(shepherd.report.remote()),
             "segmenter": lambda: _plainly(segmenter.report.remote()),
             "keeper": lambda: _plainly(keeper.status.remote()),
-            "trial": Trial(lambda task: _ask(shepherd, task), monotonic=time.monotonic, now=_now).look,
+            "trial": Trial(ask, monotonic=time.monotonic, now=_now).look,
         }
         self._events = EventLog(store, now=_now, default_network=chosen.network)
         self._events.start()
@@ -102,7 +119,7 @@ class Ingress:
             monitor=Monitor(chosen, store, limits, parts=parts, monotonic=time.monotonic, now=_now),
             note=self._events.note,
             nudge=lambda: _nudge(shepherd),
-            ask=lambda task: _ask(shepherd, task),
+            ask=ask,
             prune=lambda dry_run, actor: _prune(keeper, dry_run, actor),
             now=_now,
             monotonic=time.monotonic,
@@ -110,16 +127,22 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807
         app = create_app(self._deps)
-        app.router.on_shutdown.append(self._events.close)
+        app.router.on_startup.append(partial(self._server.open, app))
+        app.router.on_shutdown.extend((self._server.close, self._events.close))
         return app
+
+    def check_health(self) -> None:
+        """Tell Ray Serve whether it works; raises ``RuntimeError`` when it does not listen."""
+        if not self._server.is_open:
+            raise RuntimeError("the API's server has ended")
 
 
 def application(arguments: dict[str, Any]) -> Any:
     """Bind the deployments to each other; ``arguments`` are those of `Layout`."""
     layout = Layout.model_validate(arguments)
     segmenter = _bound(Segmenter)
-    shepherd = _bound(Shepherd, segmenter, **layout.model_dump())
-    return _bound(Ingress, shepherd, segmenter, _bound(Keeper))
+    shepherd = _bound(Shepherd, segmenter, **layout.model_dump(exclude={"host", "port"}))
+    return _bound(Ingress, shepherd, segmenter, _bound(Keeper), host=layout.host, port=layout.port)
 
 
 def _bound(deployment: Any, *arguments: Any, **named: Any) -> Any:
@@ -127,17 +150,39 @@ def _bound(deployment: Any, *arguments: Any, **named: Any) -> Any:
     return deployment.options(graceful_shutdown_wait_loop_s=DRAINED_S).bind(*arguments, **named)
 
 
-async def _ask(shepherd: DeploymentHandle[Any], task: Task) -> Answer:
-    if isinstance(task, NowTask):
-        # The worker takes the image from Ray's store; the shepherd need not hand it on.
-        take: Callable[[], Any] = partial(ray.get, ray.put(task.content))
-        task = replace(task, content=take)
-    try:
-        answer: Answer = await shepherd.ask.remote(task)
-    except (RayError, RayServeException) as error:
-        _LOG.warning("a task was lost: %s", type(error).__name__)
-        return _LOST
-    return answer
+class Asking:
+    """Has tasks done by the shepherd: over a direct line to the only one, else by way of Ray Serve."""
+
+    def __init__(self, shepherd: DeploymentHandle[Any]) -> None:
+        self._shepherd = shepherd
+        self._shortcut = Shortcut(lambda: shepherd.address.remote().result())
+        # Threads of its own: those who wait here must not take them from short calls.
+        self._threads = CapacityLimiter(MOST_WAITING)
+
+    async def __call__(self, task: Task) -> Answer:
+        """Have a task done; `Broken` where a part of the service is away."""
+        content = task.content if isinstance(task, NowTask) else b""
+        try:
+            if isinstance(task, NowTask) and isinstance(content, bytes) and len(content) > SENT_BYTES:
+                # The worker takes the image from Ray's store; the shepherd need not hand it on.
+                take: Callable[[], Any] = partial(ray.get, ray.put(content))
+                task = replace(task, content=take)
+            else:
+                answer = await to_thread.run_sync(self._directly, task, limiter=self._threads, abandon_on_cancel=True)
+                if answer is not None:
+                    return answer
+            told: Answer = await self._shepherd.ask.remote(task)
+        except (RayError, RayServeException) as error:
+            _LOG.warning("a task was lost: %s", type(error).__name__)
+            return _LOST
+        return told
+
+    def _directly(self, task: Task) -> Answer | None:
+        # A line of a shepherd that has died is no way to its successor; all tasks may be done twice.
+        with suppress(LineLostError):
+            answer: Answer | None = self._shortcut.ask(task)
+            return answer
+        return None
 
 
 async def _prune(keeper: DeploymentHandle[Any], dry_run: bool, actor: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +20,7 @@ from isletnet.networks.model import Network, load_network
 from isletnet.schemas import NetworkIdentity
 from isletnet.settings import Settings
 from serve.work.desk import Desk, DeskReport
-from serve.work.direct import Line, LineLostError, Switchboard
+from serve.work.direct import LineLostError, Shortcut, Switchboard
 from serve.work.networks import Shelf, lanes_for
 from serve.work.trays import LentTile, Trays, borrow
 
@@ -126,7 +125,12 @@ def remote_loader(segmenter: DeploymentHandle[Any]) -> Load:
     callable
         Name -> network; raises ``NetworkError``.
     """
-    trays, lend = Trays(), _Lending(segmenter)
+    trays = Trays()
+    shortcut = Shortcut(lambda: segmenter.address.remote().result())
+
+    def lend(network: str, lent: LentTile) -> bool:
+        answer: bool | None = shortcut.ask((network, lent))
+        return bool(segmenter.predict_lent.remote(network, lent).result()) if answer is None else answer
 
     @cache
     def load(name: str) -> Network:
@@ -136,39 +140,7 @@ def remote_loader(segmenter: DeploymentHandle[Any]) -> Load:
     return load
 
 
-class _Lending:
-    """Has lent tiles segmented: over a direct line to the only segmenter, else by way of Ray Serve."""
-
-    def __init__(self, segmenter: DeploymentHandle[Any]) -> None:
-        self._segmenter = segmenter
-        self._line: Line | None = None
-        self._is_alone = True
-
-    def __call__(self, network: str, lent: LentTile) -> bool:
-        """Whether it could be done; raises `LineLostError` or ``RayActorError`` if the segmenter dies meanwhile."""
-        if line := self._found():
-            try:
-                answer: bool | None = line.ask((network, lent))
-            except LineLostError:
-                # Not the line that another thread has found meanwhile.
-                self._line = None if self._line is line else self._line
-                raise
-            if answer is not None:
-                return answer
-            self._line, self._is_alone = None, False
-        return bool(self._segmenter.predict_lent.remote(network, lent).result())
-
-    def _found(self) -> Line | None:
-        if self._line is None and self._is_alone:
-            address: str | None = self._segmenter.address.remote().result()
-            self._is_alone = address is not None
-            # Of another machine, or dead again.
-            with suppress(LineLostError):
-                self._line = Line(address) if address else None
-        return self._line
-
-
-def _runner(segmenter: DeploymentHandle[Any], name: str, trays: Trays, lend: _Lending) -> Runner:
+def _runner(segmenter: DeploymentHandle[Any], name: str, trays: Trays, lend: Callable[[str, LentTile], bool]) -> Runner:
     def near(rgb: NDArray[np.uint8], log_background: NDArray[np.float32]) -> NDArray[np.uint8] | None:
         with trays.lend(rgb, log_background) as (lent, answer):
             return answer.copy() if lend(name, lent) else None

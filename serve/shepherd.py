@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from isletnet.storage.training import copies_due
 from isletnet.storage.versions import unfinished
 from serve.pools.workers import RayPool, RemoteWorker
 from serve.work.coordination import Coordinator
+from serve.work.direct import Switchboard
 from serve.work.tasks import Answer, Broken, CopyTask, CorrectionTask, Task
 
 POLL_S = 0.5
@@ -85,6 +87,11 @@ class Shepherd:
         )
         self._thread = threading.Thread(target=self._work, name="shepherd", daemon=True)
         self._thread.start()
+        self._switchboard = Switchboard(self._called)
+
+    async def address(self) -> str | None:
+        """Tell where a direct line ends; None where there are several shepherds, among which Ray Serve chooses."""
+        return self._switchboard.address if serve.get_replica_context().world_size == 1 else None
 
     async def nudge(self) -> None:
         """Look at once: there is a new request, or one was cancelled."""
@@ -93,11 +100,7 @@ class Shepherd:
 
     async def ask(self, task: Task) -> Answer:
         """Have a task done before all requests; `Broken` with the code ``busy`` if too many wait."""
-        if self._coordinator.asked_n >= MOST_ASKED:
-            return BUSY
-        answer: Future[Answer] = Future()
-        self._coordinator.ask(task, partial(_tell, answer))
-        self._wake.set()
+        answer = self._begin(task)
         while not self._ending.is_set():
             done, _ = await asyncio.wait({asyncio.wrap_future(answer)}, timeout=POLL_S)
             if done:
@@ -118,6 +121,25 @@ class Shepherd:
         self._ending.set()
         self._wake.set()
         self._thread.join()
+
+    def _called(self, task: Task) -> Answer | None:
+        """Do the same for somebody on a direct line; None once there are other shepherds."""
+        if serve.get_replica_context().world_size != 1:
+            return None
+        answer = self._begin(task)
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                return answer.result(POLL_S)
+        return STOPPED
+
+    def _begin(self, task: Task) -> Future[Answer]:
+        answer: Future[Answer] = Future()
+        if self._coordinator.asked_n >= MOST_ASKED:
+            answer.set_result(BUSY)
+        else:
+            self._coordinator.ask(task, partial(_tell, answer))
+            self._wake.set()
+        return answer
 
     def _work(self) -> None:
         chores_s = time.monotonic()

@@ -21,8 +21,7 @@ import psutil
 
 from isletnet.errors import ConflictError, ParameterError
 from isletnet.storage.store import open_store
-from serve.access.identity import PROXY_ENVIRONMENT, check_bind
-from serve.platform.proxy import IMPORT_PATH as PROXY_MIDDLEWARES
+from serve.access.identity import check_bind
 from serve.platform.run_folder import (
     MARK,
     find_run_folder,
@@ -162,7 +161,6 @@ def make_environment(settings: Settings, outer: Mapping[str, str], folder: Path,
         # Bodies of large uploads go through many threads; each would keep memory for itself.
         "MALLOC_ARENA_MAX": "2",
         **kept,
-        **PROXY_ENVIRONMENT,
         "ISLETNET_STORE": location,
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
@@ -175,8 +173,6 @@ def make_environment(settings: Settings, outer: Mapping[str, str], folder: Path,
         **_QUIET_RAY,
         # Ray would put answers to people, too, behind all else on the machine; here only what computes steps back.
         "RAY_worker_niceness": "0",
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": PROXY_MIDDLEWARES,
     }
 
 

@@ -31,9 +31,6 @@ CSRF_HEADER = "x-csrf-token"
 CSRF_LIFE_S = 12 * 3600
 # What signs people in grants no more than to use the service for oneself; everything else needs a key.
 SIGNED_IN_SCOPES: frozenset[Scope] = frozenset({"submit", "read"})
-# uvicorn would replace a proxy's address by what the proxy, or any program of this machine, forwards. Whoever starts
-# the service sets these variables, so that the address of a caller is where the connection comes from.
-PROXY_ENVIRONMENT = {"FORWARDED_ALLOW_IPS": ""}
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _FORWARDING = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"}

@@ -88,7 +88,7 @@ class Limits:
     disk_usage
         Gives total, used and free bytes of a folder's disk.
     processes_n
-        How many processes answer calls; this one allows its share of the calls.
+        How many processes answer calls; this one allows its share of the waiting for work.
 
     Attributes
     ----------
@@ -105,7 +105,8 @@ class Limits:
         processes_n: int = 1,
     ) -> None:
         self._settings = settings
-        self._calls_per_s = settings.max_calls_per_minute / 60 / processes_n
+        # Not a share of it: a caller's connection stays with one process.
+        self._calls_per_s = settings.max_calls_per_minute / 60
         self._monotonic = monotonic
         self._disk_usage = disk_usage
         self._lock = threading.Lock()

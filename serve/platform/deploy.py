@@ -19,7 +19,7 @@ _LOOK_S = 0.2
 
 
 def read_config(path: Path, *, host: str, port: int) -> dict[str, Any]:
-    """Read a file of replicas and resources, as Ray Serve has it, and set where it listens.
+    """Read a file of replicas and resources, as Ray Serve has it, and set where its API listens: not by Ray's proxy.
 
     Raises
     ------
@@ -32,8 +32,10 @@ def read_config(path: Path, *, host: str, port: int) -> dict[str, Any]:
         content = yaml.safe_load(file)
     if not isinstance(content, Mapping) or "applications" not in content:
         raise ValueError(f"{path}: a configuration of Ray Serve with `applications` is expected")
-    http = {**content.get("http_options", {}), "host": host, "port": port}
-    return {**content, "http_options": http}
+    applications = [
+        {**one, "args": {**one.get("args", {}), "host": host, "port": port}} for one in content["applications"]
+    ]
+    return {**content, "proxy_location": "Disabled", "applications": applications}
 
 
 def deploy(config: Mapping[str, Any]) -> str | None:
@@ -50,7 +52,7 @@ def deploy(config: Mapping[str, Any]) -> str | None:
 
     # The public way to deploy a file goes through the dashboard, which stays off.
     schema = ServeDeploySchema.model_validate(config)
-    client = api.serve_start(http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location)
+    client = api.serve_start(proxy_location=schema.proxy_location)
     client.deploy_apps(schema, _blocking=False)
     while True:
         applications = serve.status().applications

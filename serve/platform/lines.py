@@ -1,7 +1,7 @@
-"""Lines of callers to Ray Serve's proxy: nobody is waited for without end, and not much is kept for anybody.
+"""Lines of callers: nobody is waited for without end, and not much is kept for anybody.
 
 A line that brings no head of a call in time, or too long a one, is closed, and so is one that takes nothing of its
-answer. The server inside the proxy has no such limits, and Ray no setting that would give it one.
+answer. A call whose line is gone ends. The server has no such limits of its own.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from serve.platform.flow import DRAINED
 
 HEAD_S = 15.0
 # What one read of the line brings may come on top.
 MOST_HEAD_BYTES = 64_000
 # Who takes nothing of an answer for so long is taken for gone, or would occupy the service for ever.
 LONGEST_STALL_S = 300.0
+# Names, in a call's scope, the tasks that end with its line; who answers the call puts itself there, under ``tasks``.
+CALL = "isletnet.call"
 
 
 class Line(HttpToolsProtocol):
@@ -29,16 +28,23 @@ class Line(HttpToolsProtocol):
     _head_bytes = 0
     _is_between = False
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Begin with no call."""
+        super().__init__(*arguments, **named)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
     def connection_made(self, transport: Any) -> None:
         """Wait for the first head."""
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Wait no more, and end a call that nobody hears any more."""
         self._stop_waiting()
         self._stop_stalling()
         super().connection_lost(exc)
+        for task in self._tasks:
+            task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Read on; what follows a head in the same piece is no part of it."""
@@ -55,7 +61,7 @@ class Line(HttpToolsProtocol):
         self._wait()
         self._is_between = False
         super().on_message_begin()
-        self.scope["extensions"] = {DRAINED: {"wait": self.flow.drain}}
+        self.scope["extensions"] = {CALL: {"tasks": self._tasks}}
 
     def on_headers_complete(self) -> None:
         """Wait no more: what comes now is the body."""
@@ -102,8 +108,3 @@ class Line(HttpToolsProtocol):
         if self._stalling is not None:
             self._stalling.cancel()
             self._stalling = None
-
-
-def limit_lines() -> None:
-    """Let servers that start in this process use `Line`; the proxy chooses its kind of line by this name."""
-    auto.AutoHTTPProtocol = Line

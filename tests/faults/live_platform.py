@@ -37,7 +37,6 @@ KINDS = {
     "segmenter": ("ray::ServeReplica:isletnet:Segmenter",),
     "keeper": ("ray::ServeReplica:isletnet:Keeper",),
     "worker": ("ray::RemoteWorker",),
-    "proxy": ("ray::ProxyActor",),
     "controller": ("ray::ServeController",),
     "raylet": ("raylet",),
     "gcs": ("gcs_server",),
@@ -175,11 +174,16 @@ class Platform:
         return sorted(found, key=lambda process: process.create_time())
 
     def kill(self, kind: str) -> int:
-        """Kill a process of a kind without warning, the busiest of them; returns its number."""
-        found = wait_for(lambda: self.processes(kind), longest_s=120, what=f"there is a {kind}")
-        victim = busiest(found)
-        victim.kill()
-        return victim.pid
+        """Kill a process of a kind without warning, the busiest of them; returns its number.
+
+        The kind "API" stands for all processes that answer calls.
+        """
+        name = "ingress" if kind == "API" else kind
+        found = wait_for(lambda: self.processes(name), longest_s=120, what=f"there is a {name}")
+        victims = found if kind == "API" else [busiest(found)]
+        for victim in victims:
+            victim.kill()
+        return victims[0].pid
 
     def niceness(self, kind: str) -> int:
         """Tell how much the threads of a kind of process step back, those that do so most."""

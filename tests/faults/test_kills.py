@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SENDERS_N = 4
 PICTURES_N = 5
-KINDS = ["worker"] * 5 + ["ingress"] * 4 + ["segmenter", "shepherd"] * 2 + ["proxy", "controller", "keeper"]
+KINDS = ["worker"] * 5 + ["ingress"] * 4 + ["segmenter", "shepherd"] * 2 + ["API", "controller", "keeper"]
 HEADS = ["gcs", "raylet"]
 BACK_S = 150.0
 # A death that silences the API does so within this time.
@@ -108,7 +108,7 @@ def test_random_deaths_lose_and_double_nothing(platform: Platform, sender: Sende
         ("ingress", 5, 60),
         ("shepherd", 5, 60),
         ("segmenter", 5, 60),
-        ("proxy", 10, 60),
+        ("API", 10, 60),
         ("controller", 5, 60),
         ("gcs", 90, 150),
         ("raylet", 90, 150),

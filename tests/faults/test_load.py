@@ -57,16 +57,12 @@ def test_overload_is_answered_and_every_promise_kept(platform: Platform, sizes: 
 
 
 def test_what_computes_steps_back_for_what_answers(platform: Platform):
-    answering = max(platform.niceness(kind) for kind in ("proxy", "ingress", "shepherd"))
+    answering = max(platform.niceness(kind) for kind in ("ingress", "shepherd"))
     assert answering == os.getpriority(os.PRIO_PROCESS, 0)
     assert min(platform.niceness(kind) for kind in ("worker", "segmenter")) >= answering + 10
 
 
 def test_large_uploads_leave_memory_alone(platform: Platform, sender: Sender, sizes: Sizes, table: Table):
-    def resident_mb() -> float:
-        memory = platform.memory_mb()
-        return memory["ingress"] + memory["proxy"]
-
     def upload(number: int) -> float:
         request_id = opened[number]
         begun_s = time.monotonic()
@@ -86,10 +82,10 @@ def test_large_uploads_leave_memory_alone(platform: Platform, sender: Sender, si
         httpx.post(f"{platform.url}/requests", json=dict(PARAMETERS), timeout=60).json()["request_id"]
         for _ in range(sizes.uploads_n)
     ]
-    before_mb = resident_mb()
+    before_mb = platform.memory_mb()["ingress"]
     with peak_memory(platform) as peak_mb, ThreadPoolExecutor(UPLOADERS_N) as pool:
         seconds = list(pool.map(upload, range(sizes.uploads_n)))
-    growth_mb = peak_mb["ingress"] + peak_mb["proxy"] - before_mb
+    growth_mb = peak_mb["ingress"] - before_mb
     half = len(seconds) // 2
     drift = statistics.median(seconds[half:]) / statistics.median(seconds[:half])
     left = [path for path in Path(platform.store, ".unfinished").glob("*")]

@@ -82,14 +82,10 @@ def _ended_n(platform: Platform) -> int:
 
 
 def test_readers_that_stop_cost_little(platform: Platform, table: Table, address: str, sha256: str):
-    def resident_mb() -> float:
-        memory = platform.memory_mb()
-        return memory["ingress"] + memory["proxy"]
-
     # What a first download takes is kept for the next one.
     for _ in range(4):
         assert _read(address)[0] == sha256
-    before_mb, ended_n = resident_mb(), _ended_n(platform)
+    before_mb, ended_n = platform.memory_mb()["ingress"], _ended_n(platform)
     with ExitStack() as lines:
         with peak_memory(platform) as peak_mb:
             for _ in range(STOPPED_N):
@@ -99,8 +95,8 @@ def test_readers_that_stop_cost_little(platform: Platform, table: Table, address
         wait_for(lambda: _ended_n(platform) == ended_n + 1, longest_s=30, what="the call of who read has ended")
     all_n = ended_n + 1 + STOPPED_N
     wait_for(lambda: _ended_n(platform) == all_n, longest_s=30, what="the calls of who left have ended")
-    growth_mb = peak_mb["ingress"] + peak_mb["proxy"] - before_mb
-    left_mb = resident_mb() - before_mb
+    growth_mb = peak_mb["ingress"] - before_mb
+    left_mb = platform.memory_mb()["ingress"] - before_mb
     table.add(
         f"{STOPPED_N} readers that stop in {FILE_MB} MB",
         f"growth <= {MOST_GROWTH_MB} MB, others read",
@@ -110,15 +106,3 @@ def test_readers_that_stop_cost_little(platform: Platform, table: Table, address
     assert left_mb <= MOST_LEFT_MB
     assert read == sha256
     assert first_s <= 5
-
-
-def test_calls_of_stopped_readers_end_with_their_proxy(platform: Platform, address: str, sha256: str):
-    with ExitStack() as lines:
-        for _ in range(STOPPED_N):
-            lines.enter_context(_stop_reading(platform, address))
-        ended_n = _ended_n(platform)
-        platform.kill("proxy")
-        all_n = ended_n + STOPPED_N
-        wait_for(lambda: _ended_n(platform) == all_n, longest_s=60, what="the calls of a dead proxy have ended")
-    platform.wait_ready(60)
-    assert _read(address)[0] == sha256

@@ -116,7 +116,7 @@ def test_hours_of_work_leave_memory_and_files_flat(platform: Platform, sizes: Si
 
 def _open_files_n(platform: Platform) -> int:
     total = 0
-    for kind in ("ingress", "shepherd", "segmenter", "keeper", "worker", "proxy"):
+    for kind in ("ingress", "shepherd", "segmenter", "keeper", "worker"):
         for process in platform.processes(kind):
             total += wait_for(lambda process=process: process.num_fds(), longest_s=5, what="a count of files")
     return total

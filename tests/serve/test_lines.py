@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
@@ -12,12 +11,9 @@ from http.client import HTTPResponse
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.protocols.http import auto
 
-from serve.platform import lines, proxy
-from serve.platform.flow import DRAINED
-from tests.deploy.one_host import free_ports, wait_for
+from serve.platform import lines
+from tests.serve.listening import listening
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -32,19 +28,24 @@ class Application:
     """Answers with the number of bytes that came, at once or when all are there, or with many bytes."""
 
     def __init__(self) -> None:
-        self.drained_n = 0
+        self.drained_n = self.ended_n = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         size_bytes, is_more = 0, scope["path"] == "/"
         while is_more:
             message = await receive()
             size_bytes, is_more = size_bytes + len(message.get("body", b"")), message.get("more_body", False)
-        body = bytes(LARGE_BYTES) if scope["path"] == "/large" else str(size_bytes).encode()
+        is_large = scope["path"] == "/large"
+        body = bytes(LARGE_BYTES) if is_large else str(size_bytes).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-        await send({"type": "http.response.body", "body": body})
-        await scope["extensions"][DRAINED]["wait"]()
-        # Short answers to others may be taken at any time.
-        self.drained_n += scope["path"] == "/large"
+        try:
+            await send({"type": "http.response.body", "body": body, "more_body": is_large})
+            if is_large:
+                # Comes back when the line has taken what was sent before.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                self.drained_n += 1
+        finally:
+            self.ended_n += is_large
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +55,12 @@ def application() -> Application:
 
 @pytest.fixture(scope="module")
 def port(application: Application) -> Iterator[int]:
-    """A server as Ray's proxy makes it, which waits for half a second."""
+    """The API's server, which waits for half a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
         patch.setattr(lines, "HEAD_S", 0.5)
         patch.setattr(lines, "LONGEST_STALL_S", 0.5)
-        proxy.middlewares()
-        (number,) = free_ports(1)
-        config = uvicorn.Config(lambda: application, factory=True, port=number, lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-        thread.start()
-        wait_for(number)
-        yield number
-        server.should_exit = True
-        thread.join()
+        with listening(application) as (number, _):
+            yield number
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -180,9 +172,10 @@ def ask_for_much(port: int) -> socket.socket:
 
 
 def test_who_takes_nothing_of_an_answer_is_not_waited_for(port: int, application: Application):
-    drained_n = application.drained_n
+    drained_n, ended_n = application.drained_n, application.ended_n
     with ask_for_much(port) as line:
-        wait_until(lambda: application.drained_n > drained_n)
+        wait_until(lambda: application.ended_n > ended_n)
+        assert application.drained_n == drained_n
         taken_bytes = 0
         with suppress(ConnectionResetError):
             while piece := line.recv(1 << 20):

@@ -79,7 +79,6 @@ def test_the_environment_locks_ray_and_means_this_store(tmp_path: Path, monkeypa
     assert given["ISLETNET_STORE"] == str(tmp_path / "a-store")
     assert given["ISLETNET_MAX_IMAGES"] == "7"
     assert given["OMP_NUM_THREADS"] == "3"
-    assert given["FORWARDED_ALLOW_IPS"] == ""
     assert (given["RAY_AUTH_MODE"], given["RAY_AUTH_TOKEN_PATH"]) == ("token", str(tmp_path / "run" / "token"))
     assert "RAY_ADDRESS" not in given
 
@@ -118,7 +117,8 @@ def test_resource_files_are_what_ray_serve_takes(config: Path):
     from ray.serve.schema import ServeDeploySchema
 
     schema = ServeDeploySchema.model_validate(read_config(config, host="127.0.0.1", port=8123))
-    assert (schema.http_options.host, schema.http_options.port) == ("127.0.0.1", 8123)
+    args = schema.applications[0].args
+    assert (schema.proxy_location, args["host"], args["port"]) == ("Disabled", "127.0.0.1", 8123)
     assert [app.import_path for app in schema.applications] == ["serve.app:build"]
     names = [deployment.name for deployment in schema.applications[0].deployments]
     assert names == ["Ingress", "Shepherd", "Segmenter", "Keeper"]
