@@ -11,8 +11,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,7 +95,7 @@ def run(settings: Settings, *, say: Callable[[str], None], patience: Patience | 
         raise ParameterError("the file of replicas and resources is not there", subject=str(config))
     folder = find_run_folder(location)
     make_run_folder(folder)
-    with locked(folder):
+    with locked(folder), held(settings.host, settings.port, "ISLETNET_PORT"):
         _set_up_log(folder / "logs" / "up.jsonl")
         kill_members(folder)
         for port, variable in ((settings.port, "ISLETNET_PORT"), (settings.pages_port, "ISLETNET_PAGES_PORT")):
@@ -113,6 +113,27 @@ def run(settings: Settings, *, say: Callable[[str], None], patience: Patience | 
     if code:
         say(f"It did not start. The reason is at the end of {folder / 'logs' / 'up.jsonl'}")
     return code
+
+
+@contextmanager
+def held(host: str, port: int, variable: str) -> Iterator[None]:
+    """Keep a port for one platform.
+
+    Its processes share the port, so that the system would let those of another one in, and calls would go to either.
+
+    Raises
+    ------
+    ConflictError
+        Another platform holds it.
+    """
+    with socket.socket(socket.AF_UNIX) as name:
+        try:
+            name.bind(f"\0isletnet-{host}-{port}")
+        except OSError:
+            raise ConflictError(
+                f"port {port} of {host} is that of another platform; stop that one, or set {variable}"
+            ) from None
+        yield
 
 
 def check_port(host: str, port: int, variable: str) -> None:

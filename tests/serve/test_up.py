@@ -124,6 +124,19 @@ def test_resource_files_are_what_ray_serve_takes(config: Path):
     assert names == ["Ingress", "Shepherd", "Segmenter", "Keeper"]
 
 
+def test_a_port_is_that_of_one_platform_and_free_when_it_ends():
+    with up.held("127.0.0.1", 8123, "ISLETNET_PORT"):
+        with (
+            pytest.raises(ConflictError, match="ISLETNET_PORT"),
+            up.held("127.0.0.1", 8123, "ISLETNET_PORT"),
+        ):
+            pass
+        with up.held("127.0.0.1", 8124, "ISLETNET_PORT"):
+            pass
+    with up.held("127.0.0.1", 8123, "ISLETNET_PORT"):
+        pass
+
+
 def test_a_file_that_is_no_resource_file_is_refused(tmp_path: Path):
     path = tmp_path / "other.yaml"
     path.write_text("- 1\n")
