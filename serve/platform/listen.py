@@ -25,6 +25,7 @@ KEEP_ALIVE_S = 75
 # For answers that are under way when the process is to end; Ray Serve waits longer.
 LAST_ANSWERS_S = 5
 RETRY_S = 5
+HEALTH = "/api/health/"
 _WAITING_N = 1024
 _LOOK_S = 0.02
 
@@ -98,7 +99,8 @@ class Polite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call."""
-        if self._calls_n >= MOST_CALLS:
+        # Whoever watches over the service hears that it lives, however much it has to do.
+        if self._calls_n >= MOST_CALLS and not scope["path"].startswith(HEALTH):
             await _busy(send)
             return
         is_begun, task = False, asyncio.current_task()

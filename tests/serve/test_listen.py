@@ -113,8 +113,9 @@ def test_beyond_what_one_process_takes_callers_are_told_to_come_again(monkeypatc
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
         assert answer.headers["retry-after"] == "5"
         assert answer.headers["x-request-id"] == answer.json()["error"]["request_id"]
+        assert httpx.get(f"http://127.0.0.1:{port}/api/health/live").status_code == 200
         app.may_answer.set()
-        wait_until(lambda: app.events["done"] == 3)
+        wait_until(lambda: app.events["done"] == 4)
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 200
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import struct
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import psutil
@@ -23,8 +26,9 @@ from isletnet.networks.model import load_network
 from isletnet.storage import jobs, sweep, verify
 from isletnet.storage.layout import Outcome
 from isletnet.storage.leases import Dispatcher
+from serve import ingress
 from serve.work.parameters import RequestParameters
-from serve.work.tasks import NowDone, NowTask
+from serve.work.tasks import NowDone, NowTask, Refused
 
 WORKER_MEMORY_MB = 700
 
@@ -130,6 +134,50 @@ def test_an_answer_at_once_is_what_the_library_says(house: RayHouse) -> None:
     record = answer.record
     assert record["summary"]["ieq"]["value"] == pytest.approx(here.summary.ieq.value)
     assert record["provenance"]["network"]["engine"] == here.provenance.network.engine
+
+
+class Watched:
+    """The shepherd, which counts what it is asked by way of Ray Serve."""
+
+    def __init__(self, shepherd: Any) -> None:
+        self.address, self._shepherd = shepherd.address, shepherd
+        self.asked_n = 0
+
+    @property
+    def ask(self) -> Any:
+        self.asked_n += 1
+        return self._shepherd.ask
+
+
+def test_a_small_image_goes_over_the_line_and_a_large_one_by_reference(
+    house: RayHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shepherd = Watched(house.shepherd)
+    ask = ingress.Asking(shepherd)  # type: ignore[arg-type]
+    task = NowTask(content=picture(3), name="x", parameters=RequestParameters(um_per_px=2.0))
+    answers = [asyncio.run(ask(task))]
+    assert shepherd.asked_n == 0
+    monkeypatch.setattr(ingress, "SENT_BYTES", 100)
+    answers.append(asyncio.run(ask(task)))
+    assert shepherd.asked_n == 1
+    refused = asyncio.run(ask(NowTask(content=b"no picture", name="x", parameters=RequestParameters())))
+    assert isinstance(refused, Refused)
+    assert [isinstance(answer, NowDone) for answer in answers] == [True, True]
+    assert answers[0] == answers[1]
+
+
+def test_who_waits_for_an_answer_gets_it_though_the_shepherd_dies(house: RayHouse) -> None:
+    ask = ingress.Asking(house.shepherd)
+    task = NowTask(content=_large_picture(1), name="x", parameters=RequestParameters(um_per_px=2.0))
+    tiles_n = house.desk().tiles_n
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: asyncio.run(ask(task)))
+        wait_until(lambda: house.desk().tiles_n > tiles_n, 30)
+        assert not asked.done()
+        os.kill(house.shepherd.report.remote().result()["pid"], signal.SIGKILL)
+        assert isinstance(asked.result(120), NowDone)
+    # Its successor is found, too.
+    assert isinstance(asyncio.run(ask(task)), NowDone)
 
 
 def test_a_shepherd_that_is_stopped_hands_its_requests_back(house: RayHouse) -> None:
