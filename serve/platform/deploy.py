@@ -33,7 +33,7 @@ def read_config(path: Path, *, host: str, port: int) -> dict[str, Any]:
     if not isinstance(content, Mapping) or "applications" not in content:
         raise ValueError(f"{path}: a configuration of Ray Serve with `applications` is expected")
     applications = [
-        {**one, "args": {**one.get("args", {}), "host": host, "port": port}} for one in content["applications"]
+        {**one, "args": {**(one.get("args") or {}), "host": host, "port": port}} for one in content["applications"]
     ]
     return {**content, "proxy_location": "Disabled", "applications": applications}
 
