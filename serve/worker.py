@@ -15,7 +15,6 @@ from isletnet.storage.layout import Outcome
 from isletnet.storage.leases import Dispatcher
 from isletnet.storage.records import load_outcome
 from serve.work.coordination import Coordinator
-from serve.work.door import do
 from serve.work.images import Load, Rules
 from serve.work.tasks import DroppedError
 
@@ -44,7 +43,9 @@ class Worker:
         import isletnet.analysis.pipeline
         import isletnet.exports.results  # noqa: F401
         from isletnet.storage.store import open_store
+        from serve.work.door import do
 
+        self._do = do
         self._store = open_store(settings.store)
         self._rules, self._load = rules_of(settings), load
         self._lock = threading.Lock()
@@ -63,7 +64,7 @@ class Worker:
         with self._lock:
             self._ticket, self._told = ticket, ("starting", 0.0)
         try:
-            return do(
+            return self._do(
                 self._store,
                 task,
                 rules=self._rules,
@@ -171,6 +172,8 @@ def do_here(
     store: Store, settings: Settings, task: Task, *, now: Callable[[], datetime], load: Load | None = None
 ) -> Answer:
     """Do one task in this process, with the networks that the settings say unless ``load`` gives others."""
+    from serve.work.door import do
+
     return do(store, task, rules=rules_of(settings), load=load or loader(settings), now=now, tell=_tell_nobody)
 
 

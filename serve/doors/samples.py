@@ -6,17 +6,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isletnet.errors import ConflictError, GoneError, NotStoredError
-from isletnet.exports.folder import read_image
 from isletnet.exports.records import to_plain
-from isletnet.exports.results import DoneImage, pool_samples
 from isletnet.storage.layout import Request
 from isletnet.storage.owners import requests_of
 from isletnet.storage.store import Store
 from serve.doors.files import Results, opened, results_of
 from serve.doors.types import SampleAnswer
 from serve.work.parameters import RequestParameters, analysis_parameters, of_image, sample_parameters
+
+if TYPE_CHECKING:
+    from isletnet.exports.results import DoneImage
 
 MOST_IMAGES = 400
 _NEEDED_FILES = ("summary.json", "islets.csv", "labels.tif")
@@ -41,6 +43,9 @@ def pooled_sample(store: Store, owner: str, sample: str, *, default_network: str
     GoneError
         The results of one of them were deleted by age.
     """
+    # Tables and statistics, which nothing else here needs and which would make each start longer.
+    from isletnet.exports.results import pool_samples
+
     found = [(results, number) for results in _done(store, owner, sample) for number in _numbers(results, sample)]
     if not found:
         raise NotStoredError("there is no image of this sample that is done")
@@ -86,6 +91,9 @@ def _numbers(results: Results, sample: str) -> Iterator[int]:
 
 
 def _image(store: Store, results: Results, number: int, place: int, folder: Path, default_network: str) -> DoneImage:
+    from isletnet.exports.folder import read_image
+    from isletnet.exports.results import DoneImage
+
     folder.mkdir()
     for name in _NEEDED_FILES:
         _, pieces = opened(store, results.files, f"images/{number}/{name}")

@@ -91,7 +91,12 @@ def test_the_processes_of_a_platform_start_without_what_takes_seconds(tmp_path: 
         "import sys, jsonschema\n"
         "assert 'lark' not in sys.modules, 'a grammar was built'\n"
         "jsonschema.validate({'n': 1}, {'properties': {'n': {'type': 'integer'}}})\n"
-        "import ray\n"
+        "import ray, serve.ingress\n"
+        "assert 'ray.serve._private.replica' in sys.modules\n"
+        "assert not {'pandas', 'scipy', 'skimage'} & set(sys.modules), 'tables and statistics were loaded'\n"
+        # Who needs it, gets it.
+        "import pandas, pandas.testing\n"
+        "assert pandas is sys.modules['pandas'] and pandas.DataFrame({'n': [1]}).shape == (1, 1)\n"
     )
     subprocess.run([sys.executable, "-c", program], env=given, check=True, timeout=120)
 
