@@ -6,9 +6,14 @@ import importlib
 import sys
 from typing import Any
 
+# Commands that `ray` has beside `start`, and goes without where they are not installed: to load them takes seconds.
+_OTHER_COMMANDS = ("ray.serve.scripts", "ray.dashboard.modules.job.cli", "ray.util.state.state_cli")
+
 
 def main(arguments: list[str]) -> None:
     """Run `ray start` with these arguments; does not return."""
+    absent: dict[str, Any] = dict.fromkeys(_OTHER_COMMANDS)
+    sys.modules.update(absent)
     scripts: Any = importlib.import_module("ray.scripts.scripts")
     # `ray start` opens a door for remote programs wherever their packages are installed, on the address that others
     # reach, and knows no other way to leave it closed.
