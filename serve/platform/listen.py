@@ -88,6 +88,7 @@ class Server:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
+        self._socket.close()
 
 
 class Polite:

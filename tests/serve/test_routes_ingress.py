@@ -16,16 +16,19 @@ from serve import ingress
 from serve.access.refusals import BusyError, TooManyError
 from serve.app import build
 from serve.doors.answers import wanted
+from serve.work.direct import Switchboard
 from serve.work.tasks import Broken, CopyDone, CopyTask, NowDone, Refused
+from tests.deploy.one_host import free_ports
 
 TASK = CopyTask(request_id="0" * 32, number=0, version=0)
 
 
 class Handle:
-    """A handle of a deployment whose only method does what the test says."""
+    """A handle of a deployment whose methods do what the test says; ``address`` is that of a direct line to it."""
 
-    def __init__(self, do: Callable[..., Any]) -> None:
+    def __init__(self, do: Callable[..., Any], address: str | None = None) -> None:
         self._do = do
+        self.address = SimpleNamespace(remote=lambda: SimpleNamespace(result=lambda: address))
 
     def __getattr__(self, name: str) -> Any:
         return self
@@ -41,18 +44,47 @@ def raising(error: Exception) -> Handle:
     return Handle(fail)
 
 
+def asked(shepherd: Any, task: Any = TASK) -> Any:
+    return asyncio.run(ingress.Asking(shepherd)(task))
+
+
 def test_a_lost_task_is_to_be_sent_again():
-    answer = asyncio.run(ingress._ask(raising(ActorDiedError()), TASK))
-    with pytest.raises(BusyError, match="try again") as caught:
-        wanted(answer, NowDone)
-    assert int(caught.value.headers["Retry-After"]) >= 1
+    for handle in (raising(ActorDiedError()), without_address(ActorDiedError())):
+        with pytest.raises(BusyError, match="try again") as caught:
+            wanted(asked(handle), NowDone)
+        assert int(caught.value.headers["Retry-After"]) >= 1
+
+
+def without_address(error: Exception) -> Handle:
+    def fail() -> None:
+        raise error
+
+    handle = raising(AssertionError("it is not asked, for it is away"))
+    handle.address = SimpleNamespace(remote=lambda: SimpleNamespace(result=fail))
+    return handle
 
 
 def test_an_answer_comes_through_as_it_is():
     async def answer(task: CopyTask) -> CopyDone:
         return CopyDone()
 
-    assert asyncio.run(ingress._ask(Handle(answer), TASK)) == CopyDone()
+    assert asked(Handle(answer)) == CopyDone()
+
+
+def test_the_only_shepherd_is_asked_over_a_line_and_by_ray_where_that_is_lost():
+    tasks: list[Any] = []
+
+    async def by_ray(task: Any) -> str:
+        tasks.append(task)
+        return "by Ray"
+
+    near = Switchboard(lambda task: ("near", task))
+    assert asked(Handle(by_ray, near.address)) == ("near", TASK)
+    assert tasks == []
+    assert asked(Handle(by_ray, "\0isletnet-nobody")) == "by Ray"
+    # It has been told that there are several meanwhile.
+    assert asked(Handle(by_ray, Switchboard(lambda task: None).address)) == "by Ray"
+    assert tasks == [TASK, TASK]
 
 
 def test_what_the_pruner_refuses_keeps_its_words():
@@ -71,17 +103,26 @@ def test_a_nudge_never_fails():
     ingress._nudge(Handle(fail))
 
 
-def test_each_replica_allows_its_share_of_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_each_replica_shares_the_port_and_allows_all_calls_of_one_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(ingress.serve, "get_replica_context", lambda: SimpleNamespace(world_size=4))
     # The class as it stands in the file; what Ray makes of it needs a cluster.
     plain = ingress.Ingress.func_or_class.__mro__[1]
-    replica = plain(*[raising(ActorDiedError())] * 3, Settings(store=str(tmp_path), max_calls_per_minute=120))
-    limits = replica._deps.limits
-    for _ in range(5):
-        limits.admit_call("ann")
-    with pytest.raises(TooManyError):
-        limits.admit_call("ann")
-    replica._events.close()
+    settings = Settings(store=str(tmp_path), max_calls_per_minute=120)
+    (port,) = free_ports(1)
+    replicas = [plain(*[raising(ActorDiedError())] * 3, host="127.0.0.1", port=port, settings=settings) for _ in "ab"]
+    for replica in replicas:
+        limits = replica._deps.limits
+        for _ in range(20):
+            limits.admit_call("ann")
+        with pytest.raises(TooManyError):
+            limits.admit_call("ann")
+        # It does not listen yet.
+        with pytest.raises(RuntimeError, match="server has ended"):
+            replica.check_health()
+        replica._events.close()
+        asyncio.run(replica._server.close())
 
 
 def test_workers_are_one_more_than_processors_up_to_a_few():
