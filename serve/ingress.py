@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -49,6 +50,8 @@ DRAINED_S = 0.5
 MOST_WAITING = 2 * ANSWERS_AT_ONCE
 # A larger image goes to its worker without a stop at the shepherd, for whom it would be much to hold.
 SENT_BYTES = 16_000_000
+# So long the API waits at its start for the other parts, which may be starting, too.
+FIRST_ANSWERS_S = 10.0
 _LOST = Broken(code="worker_lost", message="A part of the service broke down and is being started anew; try again.")
 
 _LOG = logging.getLogger("isletnet.serve.ingress")
@@ -109,6 +112,7 @@ class Ingress:
             "keeper": lambda: _plainly(keeper.status.remote()),
             "trial": Trial(ask, monotonic=time.monotonic, now=_now).look,
         }
+        self._parts = [parts[name] for name in ("shepherd", "segmenter", "keeper")]
         self._events = EventLog(store, now=_now, default_network=chosen.network)
         self._events.start()
         self._deps = Deps(
@@ -127,7 +131,7 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807
         app = create_app(self._deps)
-        app.router.on_startup.append(partial(self._server.open, app))
+        app.router.on_startup.extend((partial(first_answers, self._parts), partial(self._server.open, app)))
         app.router.on_shutdown.extend((self._server.close, self._events.close))
         return app
 
@@ -148,6 +152,14 @@ def application(arguments: dict[str, Any]) -> Any:
 def _bound(deployment: Any, *arguments: Any, **named: Any) -> Any:
     """Bind a deployment; the types of Ray's decorators hide what they made of a class."""
     return deployment.options(graceful_shutdown_wait_loop_s=DRAINED_S).bind(*arguments, **named)
+
+
+async def first_answers(parts: Sequence[Callable[[], Awaitable[Any]]], patience_s: float = FIRST_ANSWERS_S) -> None:
+    """Wait until all parts have answered once, or have had the time for it: then who asks how they are hears it."""
+    # One that is away comes back by itself, and calls that need none are answered meanwhile.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            await asyncio.gather(*(part() for part in parts), return_exceptions=True)
 
 
 class Asking:

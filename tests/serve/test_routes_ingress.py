@@ -87,6 +87,26 @@ def test_the_only_shepherd_is_asked_over_a_line_and_by_ray_where_that_is_lost():
     assert tasks == [TASK, TASK]
 
 
+def test_the_api_waits_for_the_first_answers_of_the_parts_but_not_for_ever():
+    answered: list[str] = []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.05)
+        answered.append("slow")
+
+    async def dead() -> None:
+        raise ActorDiedError
+
+    asyncio.run(ingress.first_answers([slow, dead]))
+    assert answered == ["slow"]
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    asyncio.run(ingress.first_answers([never, slow], 0.2))
+    assert answered == ["slow", "slow"]
+
+
 def test_what_the_pruner_refuses_keeps_its_words():
     wrapped = RayTaskError("prune", "a trace", ClockError("the clock jumped")).as_instanceof_cause()
     with pytest.raises(ClockError, match="the clock jumped") as caught:
