@@ -106,4 +106,4 @@ def test_a_line_keeps_no_more_connections_than_were_needed_at_once() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(50):
         assert line.ask(number) == number
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
