@@ -51,7 +51,7 @@ MOST_WAITING = 2 * ANSWERS_AT_ONCE
 # A larger image goes to its worker without a stop at the shepherd, for whom it would be much to hold.
 SENT_BYTES = 16_000_000
 # So long the API waits at its start for the other parts, which may be starting, too.
-FIRST_ANSWERS_S = 10.0
+FIRST_ANSWERS_S = 20.0
 _LOST = Broken(code="worker_lost", message="A part of the service broke down and is being started anew; try again.")
 
 _LOG = logging.getLogger("isletnet.serve.ingress")
