@@ -15,7 +15,7 @@ from ray.exceptions import RayError
 from isletnet.settings import Settings
 from serve.segmenter import BEHIND_ANSWERS, remote_loader
 from serve.work.tasks import WORKER_LOST, Answer, Broken, Task
-from serve.worker import Worker
+from serve.worker import Worker, keep_memory
 
 # A task that tells nothing new for so long hangs.
 STALLED_S = 900.0
@@ -31,6 +31,7 @@ class RemoteWorker(Worker):
 
     def __init__(self, settings: Settings, segmenter: Any, *, memory_mb: int) -> None:
         os.nice(BEHIND_ANSWERS)
+        keep_memory()
         super().__init__(settings, remote_loader(segmenter), memory_mb=memory_mb)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from requests_at_work import picture
@@ -159,3 +161,33 @@ def test_a_worker_tells_how_far_it_is_and_drops_what_nobody_wants(house: House) 
     worker = Worker(house.settings, house.load, memory_mb=0)
     answer = worker.do(8, NowTask(content=picture(1), name="x", parameters=RequestParameters()))
     assert isinstance(answer, NowDone)
+
+
+# Six arrays of 3 MB for each of twelve images; told are the pages that were fetched since the third.
+IMAGES_OF_ARRAYS = """
+import resource
+import sys
+
+import numpy as np
+
+from serve.worker import keep_memory
+
+if sys.argv[1] == "kept":
+    keep_memory()
+for image in range(12):
+    if image == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    arrays = [np.ones(3_000_000, np.uint8) for _ in range(6)]
+    del arrays
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_a_worker_keeps_the_memory_of_an_image_for_the_next() -> None:
+    def fetched(how: str) -> int:
+        made = subprocess.run([sys.executable, "-c", IMAGES_OF_ARRAYS, how], capture_output=True, text=True, check=True)
+        return int(made.stdout)
+
+    # 732 pages an array.
+    assert fetched("given back") > 10_000
+    assert fetched("kept") < 1_000
