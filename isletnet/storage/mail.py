@@ -21,9 +21,10 @@ from isletnet.errors import AlreadyStoredError, NotStoredError, ParameterError
 from isletnet.storage.layout import OUTBOX, Aside, EndState, Outcome, Request, dump, load, request_key
 from isletnet.storage.store import Store
 
-# Of a mail that the server would not take, and of a server that is away: who waits for a mail waits no longer after it
-# is back than needs be.
-FIRST_PAUSE_S, LONGEST_PAUSE_S, SERVER_PAUSE_S = 30.0, 1800.0, 60.0
+# Of a mail that the server would not take, and of a server that is away; each is twice the one before. Who waits for a
+# mail waits no longer after the server is back than needs be, and one that is started anew is back in seconds.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 1800.0
+FIRST_SERVER_PAUSE_S, LONGEST_SERVER_PAUSE_S = 5.0, 60.0
 # Nobody's mailbox is flooded, for whoever submits may name any address: so many to one in an hour, the rest later.
 MOST_TO_ONE, TO_ONE_S = 60, 3600.0
 
@@ -141,7 +142,7 @@ class Postman:
         From where to where.
     monotonic
         A clock in seconds that never goes back. A mail that was not taken waits by it, longer each time; a server that
-        is away is tried again after `SERVER_PAUSE_S`, with another mail if there is one.
+        is away is tried again after `FIRST_SERVER_PAUSE_S`, then later, with another mail if there is one.
     """
 
     def __init__(self, store: Store, settings: SmtpSettings, *, monotonic: Callable[[], float]) -> None:
@@ -150,7 +151,9 @@ class Postman:
         self._monotonic = monotonic
         # By key: how often it failed, and when to try again. Lost in a restart, which only tries earlier.
         self._waiting: dict[str, tuple[int, float]] = {}
-        # When to try the server again, and how often it was away when this mail's turn had come.
+        # How often the server was away since it last took a mail, when to try it again, and how often it was away when
+        # this mail's turn had come.
+        self._away_n = 0
         self._server_s = 0.0
         self._met_nobody: Counter[str] = Counter()
         # By address: when the last mails to it went out.
@@ -175,7 +178,9 @@ class Postman:
                     sent_n += self._deliver(key, now)
                 except _AwayError:
                     self._met_nobody[key] += 1
-                    self._server_s = self._monotonic() + SERVER_PAUSE_S
+                    self._away_n += 1
+                    pause_s = _pause_s(self._away_n, FIRST_SERVER_PAUSE_S, LONGEST_SERVER_PAUSE_S)
+                    self._server_s = self._monotonic() + pause_s
                     break
         aside.tell()
         return sent_n
@@ -204,6 +209,7 @@ class Postman:
             except (smtplib.SMTPException, OSError) as error:
                 raise _AwayError from error
         if sent:
+            self._away_n = 0
             self._sent_s.setdefault(mail.to.lower(), deque(maxlen=MOST_TO_ONE)).append(self._monotonic())
         # An erased request leaves no mark, and its mail goes with it.
         if self._store.exists(request_key(mail.request_id)):
@@ -223,9 +229,12 @@ class Postman:
 
     def _wait(self, key: str) -> bool:
         failures = self._waiting.get(key, (0, 0.0))[0] + 1
-        pause_s = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
-        self._waiting[key] = failures, self._monotonic() + pause_s
+        self._waiting[key] = failures, self._monotonic() + _pause_s(failures, FIRST_PAUSE_S, LONGEST_PAUSE_S)
         return False
+
+
+def _pause_s(failures: int, first_s: float, longest_s: float) -> float:
+    return min(first_s * 2.0 ** min(failures - 1, 30), longest_s)
 
 
 def send(message: EmailMessage, settings: SmtpSettings) -> None:

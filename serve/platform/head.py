@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
+
+from serve.platform import become_worker
 
 # Commands that `ray` has beside `start`, and goes without where they are not installed: to load them takes seconds.
 _OTHER_COMMANDS = ("ray.serve.scripts", "ray.dashboard.modules.job.cli", "ray.util.state.state_cli")
@@ -14,6 +17,9 @@ def main(arguments: list[str]) -> None:
     """Run `ray start` with these arguments; does not return."""
     absent: dict[str, Any] = dict.fromkeys(_OTHER_COMMANDS)
     sys.modules.update(absent)
+    # The name is joined to the folder of Ray's own, which a whole path takes the place of.
+    constants: Any = importlib.import_module("ray._private.ray_constants")
+    constants.SETUP_WORKER_FILENAME = str(Path(become_worker.__file__).resolve())
     scripts: Any = importlib.import_module("ray.scripts.scripts")
     # `ray start` opens a door for remote programs wherever their packages are installed, on the address that others
     # reach, and knows no other way to leave it closed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -81,8 +82,8 @@ def fetch_image(
         A file is absent or damaged.
     """
     folder.mkdir(parents=True)
-    for name, key in keys.items():
-        fetch_file(store, key, folder / name)
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(pool.map(lambda name: fetch_file(store, keys[name], folder / name), keys))
     return DoneImage(
         number=number,
         stored=read_image(folder),

@@ -17,8 +17,9 @@ from isletnet.storage.store import Store
 from serve.work.job import Job
 from serve.work.tasks import Answer, Broken, ClosingDone, ClosingTask, Dropped, ImageDone, Refused, Task
 
-# A sign of life tells the progress, too: when that changes, but not more often than this.
-SHORTEST_BEAT_S = 1.0
+# A sign of life tells the progress, too: when that changes, but not more often than this, and not more of the time than
+# this share of it where the store is slow.
+SHORTEST_BEAT_S, MOST_BEATING = 1.0, 0.2
 
 _LOG = logging.getLogger("isletnet.serve.shepherd")
 
@@ -147,7 +148,8 @@ class Coordinator:
         for job in tuple(self._jobs):
             silent_s = self._monotonic() - job.beaten_s
             told = job.progress(running)
-            is_due = silent_s >= leases.HEARTBEAT_S or (silent_s >= SHORTEST_BEAT_S and told != job.told)
+            soonest_s = max(SHORTEST_BEAT_S, job.beating_s / MOST_BEATING)
+            is_due = silent_s >= leases.HEARTBEAT_S or (silent_s >= soonest_s and told != job.told)
             if is_due or look:
                 self._beat(job, told)
 
@@ -159,7 +161,7 @@ class Coordinator:
             _LOG.warning("request %s is dropped: %s", job.lease.request.request_id, error.code)
             self._forget(job)
         else:
-            job.beaten_s, job.told = begun_s, told
+            job.beaten_s, job.beating_s, job.told = begun_s, self._monotonic() - begun_s, told
 
     def _answered(self, ticket: int, answer: Answer) -> None:
         if ticket in self._askers:

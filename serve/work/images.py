@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +104,13 @@ def _write(store: Store, lease: Lease, number: int, result: Analysis) -> tuple[F
     from isletnet.exports.results import kept_image_files
 
     files = kept_image_files(result)
-    return tuple(put_file(store, lease, f"images/{number}/{name}", [content]) for name, content in files.items())
+
+    def put(file: tuple[str, bytes]) -> FileRecord:
+        return put_file(store, lease, f"images/{number}/{file[0]}", [file[1]])
+
+    # Beside each other: on a store that is far away, each takes its time. Nothing is promised before the request ends.
+    with ThreadPoolExecutor(len(files)) as pool:
+        return tuple(pool.map(put, files.items()))
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:

@@ -24,11 +24,17 @@ class Job:
         The right to work on it; renewed by whoever gives the signs of life.
     now_s
         When it was taken, by the monotonic clock.
+
+    Attributes
+    ----------
+    beaten_s, beating_s
+        When the last sign of life was given, and how long that took.
     """
 
     def __init__(self, lease: Lease, *, now_s: float) -> None:
         self.lease = lease
         self.beaten_s = now_s
+        self.beating_s = 0.0
         self.told: Mapping[str, Any] = {}
         self.outcomes: dict[int, ImageOutcome] = {}
         self.files: list[FileRecord] = []

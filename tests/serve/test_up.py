@@ -14,7 +14,7 @@ import pytest
 from isletnet.errors import ConflictError, ParameterError, StorageError, StoreUnsuitableError
 from isletnet.settings import Settings
 from serve import up
-from serve.platform import deploy, run_folder
+from serve.platform import become_worker, deploy, run_folder
 from serve.platform.deploy import read_config
 from tests.storage.store_contract import MemoryStore
 
@@ -88,17 +88,34 @@ def test_the_processes_of_a_platform_start_without_what_takes_seconds(tmp_path: 
     given = up.make_environment(Settings(), outer, tmp_path / "run", location=str(tmp_path))
     assert "PYTHONDONTWRITEBYTECODE" not in given
     program = (
-        "import sys, jsonschema\n"
-        "assert 'lark' not in sys.modules, 'a grammar was built'\n"
-        "jsonschema.validate({'n': 1}, {'properties': {'n': {'type': 'integer'}}})\n"
-        "import ray, serve.ingress\n"
+        "import sys, ray, serve.ingress\n"
         "assert 'ray.serve._private.replica' in sys.modules\n"
+        "assert 'jsonschema' in sys.modules and 'jsonschema.validators' not in sys.modules\n"
         "assert not {'pandas', 'scipy', 'skimage'} & set(sys.modules), 'tables and statistics were loaded'\n"
-        # Who needs it, gets it.
+        # Who needs them, gets them.
+        "import jsonschema\n"
+        "jsonschema.validate({'n': 1}, {'properties': {'n': {'type': 'integer'}}})\n"
+        "assert 'jsonschema.validators' in sys.modules\n"
+        "assert 'lark' not in sys.modules, 'a grammar was built'\n"
         "import pandas, pandas.testing\n"
         "assert pandas is sys.modules['pandas'] and pandas.DataFrame({'n': [1]}).shape == (1, 1)\n"
     )
     subprocess.run([sys.executable, "-c", program], env=given, check=True, timeout=120)
+
+
+WORKER = "/somewhere/ray/_private/workers/default_worker.py"
+
+
+def test_a_process_of_ray_becomes_its_worker_at_once():
+    given = ["-s", WORKER, "--worker-id=7", "--language=PYTHON", "--node-id=a"]
+    assert become_worker.command(given) == [sys.executable, "-s", WORKER, "--worker-id=7", "--node-id=a"]
+
+
+def test_a_process_that_wants_an_environment_gets_it_by_ray():
+    given = [WORKER, "--worker-id=7", "--language=PYTHON", '--serialized-runtime-env-context={"env_vars": {"A": "1"}}']
+    assert become_worker.command(given) == [sys.executable, WORKER.replace("default", "setup"), *given]
+    with pytest.raises(ValueError, match="Python"):
+        become_worker.command([WORKER, "--language=JAVA"])
 
 
 def test_each_life_has_a_new_token_and_no_dashboard(tmp_path: Path):

@@ -134,11 +134,17 @@ class S3Store(Store):
 
         Each part is a request of its own, so that a slow reader meets no time limit and a lost connection is retried.
         """
+        with _plain_errors(check_key(key)):
+            found = obstore.get(self._bucket, key)
+            # One request for what most objects are; the content of others is left where it is.
+            is_one_part = _LARGE not in found.attributes and found.meta["size"] <= PART_BYTES
+            content = found.bytes().to_bytes() if is_one_part else b""
+        if is_one_part:
+            yield from _chunks(content[start:] if start else content)
+            return
         path, size = self._locate(key)
         for position in range(start, size, PART_BYTES):
-            content = self._read_range(path, position, min(position + PART_BYTES, size), subject=key)
-            for offset in range(0, len(content), CHUNK_BYTES):
-                yield content[offset : offset + CHUNK_BYTES]
+            yield from _chunks(self._read_range(path, position, min(position + PART_BYTES, size), subject=key))
 
     def size(self, key: str) -> int:
         """Tell the size of an object; see `Store.size`."""
@@ -261,6 +267,11 @@ class S3Store(Store):
         with _plain_errors(check_folder(folder)):
             for page in obstore.list(self._bucket, folder or None):
                 yield from page
+
+
+def _chunks(content: bytes) -> Iterator[bytes]:
+    for offset in range(0, len(content), CHUNK_BYTES):
+        yield content[offset : offset + CHUNK_BYTES]
 
 
 def _large_path(attributes: Attributes) -> str:

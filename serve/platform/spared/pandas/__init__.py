@@ -6,10 +6,8 @@ Whoever else imports pandas gets it.
 
 import importlib.util
 import sys
-from importlib.machinery import PathFinder
-from pathlib import Path
 
-_HERE = str(Path(__file__).resolve().parent.parent)
+from isletnet_spared import find_real  # type: ignore[import-not-found]
 
 
 def _importer() -> str:
@@ -24,9 +22,8 @@ def _importer() -> str:
 
 if _importer() == "ray.serve._private.utils":
     raise ImportError("the processes of the platform do without it")
-_spec = PathFinder.find_spec(__name__, [path for path in sys.path if Path(path or ".").resolve() != Path(_HERE)])
-if _spec is None or _spec.loader is None:
-    raise ModuleNotFoundError(f"No module named {__name__!r}", name=__name__)
+_spec = find_real(__name__)
 # The import system hands out what stands here in the end.
 _pandas = sys.modules[__name__] = importlib.util.module_from_spec(_spec)
+assert _spec.loader is not None
 _spec.loader.exec_module(_pandas)
