@@ -21,6 +21,8 @@ from serve.worker import Worker, keep_memory
 STALLED_S = 900.0
 # How often workers are asked how far they are.
 LOOK_S = 0.5
+# At a start one worker is there soon; each that is ready lets so many others start, which would have held it up.
+FOLLOWERS_N = 2
 
 _LOST = Broken(code=WORKER_LOST, message="The process that worked on it broke down each time it was tried.")
 _LOG = logging.getLogger("isletnet.serve.shepherd")
@@ -72,7 +74,9 @@ class RayPool:
         self._make, self._wake, self._monotonic = make, wake, monotonic
         self._events: SimpleQueue[tuple[_Place, str, int | None, Any]] = SimpleQueue()
         self._answers: list[tuple[int, Answer]] = []
-        self._places = [self._start() for _ in range(workers_n)]
+        self._unstarted_n = workers_n
+        self._places: list[_Place] = []
+        self._start_more(1)
 
     def idle_n(self) -> int:
         """How many workers are ready and have nothing to do."""
@@ -117,6 +121,11 @@ class RayPool:
             ray.kill(place.actor)
         self._places = []
 
+    def _start_more(self, most_n: int) -> None:
+        started_n = min(most_n, self._unstarted_n)
+        self._unstarted_n -= started_n
+        self._places += [self._start() for _ in range(started_n)]
+
     def _start(self) -> _Place:
         place = _Place(actor=self._make())
         self._call(place, "ready", None, place.actor.pid.remote())
@@ -140,6 +149,7 @@ class RayPool:
                 self._replace(place, found)
         elif kind == "ready":
             place.is_ready, place.pid = True, found
+            self._start_more(FOLLOWERS_N)
         elif kind == "told":
             if found[0] == place.ticket and found[1:] != place.told:
                 place.told, place.told_s = found[1:], self._monotonic()

@@ -1,6 +1,7 @@
 """Who does what when: with workers that answer when they are told to, on a real store."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from requests_at_work import Clock, HeldPool, coordinator, failed, submit
@@ -10,6 +11,7 @@ from isletnet.storage import jobs, leases
 from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.layout import Request
 from isletnet.storage.records import load_outcome
+from isletnet.storage.store import Store
 from serve.work.parameters import RequestParameters
 from serve.work.tasks import Answer, Broken, Dropped, NowTask, Refused
 
@@ -207,6 +209,26 @@ def test_beats_do_not_follow_every_word_of_a_worker(shepherd: Shepherd) -> None:
     beats = [key for key in shepherd.store.list_keys(f"requests/{request.request_id}") if "/beats/" in key]
     assert len(beats) == 1
     assert int(beats[0].rpartition("/")[2]) <= 2
+
+
+def test_on_a_slow_store_beats_leave_time_for_the_work(shepherd: Shepherd, monkeypatch: pytest.MonkeyPatch) -> None:
+    beaten_s: list[float] = []
+
+    def slow_beat(store: Store, lease: leases.Lease, **told: Any) -> leases.Lease:
+        beaten_s.append(shepherd.clock.monotonic_s)
+        shepherd.clock.pass_s(0.6)
+        return lease
+
+    shepherd.submit(1)
+    shepherd.step()
+    monkeypatch.setattr(leases, "beat", slow_beat)
+    for number in range(40):
+        shepherd.pool.told = {next(iter(shepherd.pool.running)): (f"tile {number}", 0.5)}
+        shepherd.step(0.5)
+    pauses_s = [later - earlier for earlier, later in zip(beaten_s, beaten_s[1:], strict=False)]
+    assert len(pauses_s) >= 5
+    # A fifth of the time at most, and never so late that others take the work.
+    assert 3.0 <= min(pauses_s) <= max(pauses_s) <= leases.HEARTBEAT_S
 
 
 def test_stopping_hands_requests_back_at_once(shepherd: Shepherd) -> None:

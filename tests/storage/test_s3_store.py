@@ -42,7 +42,7 @@ class FakeS3(ThreadingHTTPServer):
         self.script = list(script)
         self.conditional = conditional
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
-        self.puts_n = 0
+        self.puts_n = self.reads_n = 0
         self.guard = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -70,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(412 if taken else 200)
 
     def do_GET(self) -> None:  # noqa: N802
+        with self.server.guard:
+            self.server.reads_n += 1
         content, kept = self.server.objects.get(self.path, (b"", None))
         if kept is None:
             return self._answer(404)
@@ -166,6 +168,16 @@ def test_a_server_that_never_answers_is_given_up():
         store = make_s3_store(f"http://127.0.0.1:{silent.getsockname()[1]}", retry_s=0.2, request_s=0.3)
         with pytest.raises(StoreUnavailableError):
             store.read("key")
+
+
+def test_what_is_not_big_is_read_by_one_request():
+    content = bytes(range(256)) * 5000
+    with fake_s3() as (server, store):
+        store.create("key", content)
+        for start in (0, 1, len(content)):
+            server.reads_n = 0
+            assert b"".join(store.stream("key", start=start)) == content[start:]
+            assert server.reads_n == 1
 
 
 def test_prefixes_do_not_see_each_other(s3_address: str):
