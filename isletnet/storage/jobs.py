@@ -13,7 +13,7 @@ from typing import Any, Literal
 from isletnet.errors import AlreadyStoredError, ConflictError, GoneError, NotStoredError
 from isletnet.storage import mail
 from isletnet.storage.deletion import is_deleted
-from isletnet.storage.layout import Outcome, Request, attempt_key, dump, load, open_key, request_key
+from isletnet.storage.layout import Outcome, Request, attempt_key, dump, id_of, load, open_key, request_key
 from isletnet.storage.records import load_draft, load_outcome, load_request
 from isletnet.storage.store import Store
 
@@ -60,7 +60,7 @@ def progress_of(store: Store, request_id: str) -> Mapping[str, Any]:
 
 def settle(store: Store, entry: str) -> Request | None:
     """Look at an entry of the index: the request if it waits for work, else what is left to do about it is done."""
-    request_id = entry.rpartition("-")[2]
+    request_id = id_of(entry)
     try:
         request = load_request(store, request_id)
     except GoneError:

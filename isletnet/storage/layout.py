@@ -191,6 +191,11 @@ def open_key(request_id: str, submitted_utc: datetime) -> str:
     return f"{OPEN}/{stamp(submitted_utc)}-{request_id}"
 
 
+def id_of(entry: str) -> str:
+    """Read the id of the request in an entry of an index."""
+    return entry.rpartition("-")[2]
+
+
 def owner_folder(owner: str) -> str:
     """Name the folder that lists what an owner submitted."""
     return f"{OWNERS}/{hashlib.sha256(owner.encode('utf-8', 'replace')).hexdigest()[:32]}"

@@ -6,7 +6,7 @@ Who sees no sign of life for a while, by a clock of its own, claims the next att
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from isletnet.storage.layout import (
     attempt_key,
     dump,
     file_key,
+    id_of,
     load,
     request_key,
 )
@@ -92,12 +93,19 @@ class Dispatcher:
         self._seen: dict[str, tuple[object, float]] = {}
         self._holders: dict[tuple[str, int], str | None] = {}
 
-    def take(self, *, now: datetime) -> Lease | None:
+    def take(self, *, now: datetime, held: Collection[str] = ()) -> Lease | None:
         """Claim the oldest request that nobody works on; None if there is none. Ends those that are past help.
 
         One whose records are damaged is passed over; sweeping tells of it.
+
+        Parameters
+        ----------
+        now
+            For the record.
+        held
+            The ids of the requests under work here, which need no look: `beat` tells when they are lost.
         """
-        entries = dict.fromkeys(self._store.list_keys(OPEN))
+        entries = dict.fromkeys(entry for entry in self._store.list_keys(OPEN) if id_of(entry) not in held)
         self._seen = {key: seen for key, seen in self._seen.items() if key in entries}
         self._holders = {of: holder for of, holder in self._holders.items() if of[0] in entries}
         aside = Aside()
@@ -183,11 +191,15 @@ def beat(store: Store, lease: Lease, *, now: datetime, progress: Mapping[str, An
 def check_lease(store: Store, lease: Lease) -> None:
     """Raise ``LeaseLostError`` if the next attempt has begun, or the request has ended or is no more."""
     request_id = lease.request.request_id
-    if store.exists(attempt_key(request_id, lease.attempt + 1, "claim.json")):
+    next_claim = attempt_key(request_id, lease.attempt + 1, "claim.json")
+    is_taken, is_over, is_there = store.exist(
+        (next_claim, request_key(request_id, "outcome.json"), request_key(request_id))
+    )
+    if is_taken:
         raise LeaseLostError("another worker has taken over; stop", subject=request_id)
-    if store.exists(request_key(request_id, "outcome.json")):
+    if is_over:
         raise LeaseLostError("the request has ended; stop", subject=request_id)
-    if not store.exists(request_key(request_id)):
+    if not is_there:
         raise LeaseLostError("the request was deleted; stop", subject=request_id)
 
 

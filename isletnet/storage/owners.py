@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from isletnet.errors import GoneError, NotStoredError
-from isletnet.storage.layout import OWNERS, Aside, Request, owner_folder, owner_key, request_key
+from isletnet.storage.layout import OWNERS, Aside, Request, id_of, owner_folder, owner_key, request_key
 from isletnet.storage.records import load_request
 from isletnet.storage.store import Store
 
@@ -52,7 +52,7 @@ def stale_entries(store: Store) -> Iterator[str]:
     """List the entries that stand for nothing; those of drafts that may be submitted at this moment are none."""
     aside = Aside()
     for key in store.list_keys(OWNERS):
-        request_id = key.rpartition("-")[2]
+        request_id = id_of(key)
         # In this order: a draft that is submitted in between is a request then.
         is_draft = store.exists(request_key(request_id, "draft.json")) and not store.exists(request_key(request_id))
         # One that is damaged is there all the same.
@@ -63,7 +63,7 @@ def stale_entries(store: Store) -> Iterator[str]:
 
 def _request_of(store: Store, key: str) -> Request | None:
     try:
-        request = load_request(store, key.rpartition("-")[2])
+        request = load_request(store, id_of(key))
     except (NotStoredError, GoneError):
         return None
     return request if owner_key(request) == key else None

@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -75,6 +75,10 @@ class Store(ABC):
     @abstractmethod
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
+
+    def exist(self, keys: Sequence[str]) -> list[bool]:
+        """Whether there are such objects, for each of them; may look at all of them at once."""
+        return [self.exists(key) for key in keys]
 
     @abstractmethod
     def list_keys(self, folder: str = "") -> Iterator[str]:

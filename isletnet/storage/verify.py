@@ -32,6 +32,7 @@ from isletnet.storage.layout import (
     TRAINING,
     Reservation,
     file_key,
+    id_of,
     image_key,
     load,
     open_key,
@@ -251,7 +252,7 @@ def _index_problems(store: Store) -> Iterator[Problem]:
     for key in store.list_keys(INTENTS):
         yield Problem(kind="unfinished", key=key, message="a deletion is under way")
     for key in store.list_keys(OPEN):
-        request_id = key.rpartition("-")[2]
+        request_id = id_of(key)
         state = _state(store, request_id)
         if state != "draft" and (
             state not in {"queued", "running"}

@@ -135,7 +135,7 @@ class Coordinator:
 
     def _take(self) -> bool:
         try:
-            lease = self._dispatcher.take(now=self._now())
+            lease = self._dispatcher.take(now=self._now(), held=self.requests)
         except StorageError as error:
             _LOG.warning("no request could be taken: %s", error.code)
             return False

@@ -80,6 +80,8 @@ class StoreContract:
         assert store.exists("a/b.json")
         assert not store.exists("a/b")
         assert not store.exists("a")
+        assert store.exist(("a", "a/b.json", "a/b")) == [False, True, False]
+        assert store.exist(()) == []
 
     def test_an_empty_object_is_an_object(self, store: Store):
         store.create("empty", b"")

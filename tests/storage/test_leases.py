@@ -14,6 +14,7 @@ from isletnet.storage.leases import HEARTBEAT_S, LEASE_S, Lease
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
 from tests.storage.actors import Clock, dispatcher, submit, taken, work
+from tests.storage.crash import CrashStore
 from tests.storage.store_contract import MemoryStore
 
 
@@ -25,6 +26,24 @@ def test_the_oldest_is_taken_first(store: MemoryStore, clock: Clock):
     worker = dispatcher(store, clock)
     assert [worker.take(now=clock.now).request.request_id for _ in range(5)] == ids
     assert worker.take(now=clock.now) is None
+
+
+def test_what_is_held_is_not_looked_at_again(store: MemoryStore, clock: Clock):
+    worker = dispatcher(store, clock)
+    submit(store, clock)
+    held = worker.take(now=clock.now)
+    assert held is not None
+    looked = CrashStore(store, at=10_000, moment="before")
+    worker = dispatcher(looked, clock)
+    assert worker.take(now=clock.now, held=[held.request.request_id]) is None
+    assert looked.operations_n == 1
+    # Others watch over it.
+    assert worker.take(now=clock.now) is None
+    assert looked.operations_n > 2
+    clock.pass_s(LEASE_S + 1)
+    retaken = worker.take(now=clock.now)
+    assert retaken is not None
+    assert (retaken.request.request_id, retaken.attempt) == (held.request.request_id, 2)
 
 
 def test_of_many_workers_one_gets_it(store: MemoryStore, clock: Clock):
