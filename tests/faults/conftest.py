@@ -1,14 +1,17 @@
 """Platforms that are really started; sizes of the short and the long form; the table at the end."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from isletnet.networks.catalogue import find_network
 from serve.up import SERVE_CONFIG
 from tests.faults.calls import Sender
 from tests.faults.live_platform import USUAL, Platform
@@ -17,6 +20,8 @@ from tests.faults.table import Table
 IS_LONG = os.environ.get("FAULTS_LONG", "") not in {"", "0"}
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 DISK_MB = 64
+# How often a platform that tells somebody looks at itself.
+LOOKS_EVERY_S = 1.5
 DOUBLED = ("Shepherd", "Segmenter")
 _ROWS = pytest.StashKey[Table]()
 
@@ -126,15 +131,49 @@ def platforms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platforms]:
     platforms.close()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is a disk of `DISK_MB`."""
-    folder = tmp_path / "disk"
+@contextmanager
+def disk(folder: Path) -> Iterator[Path]:
+    """Make a folder a disk of `DISK_MB`."""
     folder.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)], check=False)
     assert made.returncode == 0, "this test makes a small disk (tmpfs), which takes the right to mount"
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of `DISK_MB`."""
+    with disk(tmp_path / "disk") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def watched_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The disk of `watched`."""
+    with disk(tmp_path_factory.mktemp("watched") / "disk") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def watched_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network of `watched`, which a test may damage."""
+    folder = tmp_path_factory.mktemp("network") / "network"
+    shutil.copytree(find_network("islet-unet-small").folder, folder)
+    return folder
+
+
+@pytest.fixture
+def watched(platforms: Platforms, watched_disk: Path, watched_network: Path) -> Platform:
+    """A platform on a small disk of its own that tells somebody what breaks; others may have used it before."""
+    variables = {
+        **USUAL,
+        "ISLETNET_ALERT_TO": "ops@clinic.example",
+        "ISLETNET_ALERT_MINUTES": str(LOOKS_EVERY_S / 60),
+        "ISLETNET_NETWORK": str(watched_network),
+        "ISLETNET_SPACE_LIMIT_FRACTION": "0.95",
+    }
+    return platforms.get(store=str(watched_disk / "store"), variables=variables)
 
 
 @pytest.fixture

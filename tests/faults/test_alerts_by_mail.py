@@ -11,18 +11,16 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 
-from isletnet.networks.catalogue import find_network
 from tests.faults.calls import Sender, picture
-from tests.faults.conftest import Platforms
-from tests.faults.live_platform import USUAL, Platform, free_port, wait_for
+from tests.faults.conftest import LOOKS_EVERY_S
+from tests.faults.live_platform import SMTP_PORT, Platform, wait_for
 from tests.faults.table import Table
 from tests.faults.test_mail_server_down import Letterbox
 
 pytestmark = pytest.mark.slow
 
-EVERY_S = 2.5
 # Two looks at the end of their turns, the looks themselves, and the mail.
-LATEST_S = 2 * EVERY_S + 4.0
+LATEST_S = 2 * LOOKS_EVERY_S + 4.0
 
 
 class Operator:
@@ -30,12 +28,11 @@ class Operator:
 
     def __init__(self) -> None:
         self.letterbox = Letterbox()
-        self.port = free_port()
         self._server: Controller | None = None
 
     def open(self) -> None:
         """Let mails in."""
-        self._server = Controller(self.letterbox, hostname="127.0.0.1", port=self.port)
+        self._server = Controller(self.letterbox, hostname="127.0.0.1", port=SMTP_PORT)
         self._server.start()
 
     def close(self) -> None:
@@ -52,6 +49,7 @@ class Operator:
 
 @pytest.fixture
 def operator() -> Iterator[Operator]:
+    """Comes before the platform, which would tell of an absent mail server."""
     operator = Operator()
     operator.open()
     yield operator
@@ -108,18 +106,9 @@ def _others(platform: Platform, pid: int) -> bool:
 
 
 def test_a_person_hears_of_each_break_once_and_of_its_end_once(
-    platforms: Platforms, small_disk: Path, tmp_path: Path, operator: Operator, table: Table
+    operator: Operator, watched: Platform, watched_disk: Path, watched_network: Path, table: Table
 ):
-    network = tmp_path / "network"
-    shutil.copytree(find_network("islet-unet-small").folder, network)
-    variables = {
-        **USUAL,
-        "ISLETNET_SMTP_PORT": str(operator.port),
-        "ISLETNET_ALERT_TO": "ops@clinic.example",
-        "ISLETNET_ALERT_MINUTES": str(EVERY_S / 60),
-        "ISLETNET_NETWORK": str(network),
-    }
-    platform = platforms.get(store=str(small_disk / "store"), variables=variables)
+    platform, weights = watched, watched_network / "core.weights.h5"
     alerts_s: dict[str, float] = {}
     ends_s: dict[str, float] = {}
 
@@ -128,36 +117,32 @@ def test_a_person_hears_of_each_break_once_and_of_its_end_once(
         wait_for(lambda: operator.heard().count(line) == times, longest_s=120, what=f"{line!r} in {operator.heard()}")
         return time.monotonic() - begun_s
 
-    try:
-        with Sender(platform.url) as sender:
-            breaks: list[tuple[str, str, Callable[[], object]]] = [
-                ("network", "network_unusable", lambda: damaged(network / "core.weights.h5")),
-                ("queue", "queue_stuck", lambda: stuck(platform, sender)),
-                ("mail", "no_answer", lambda: away(operator)),
-                ("disk", "disk_full", lambda: filled(small_disk)),
-            ]
-            for part, code, broken in breaks:
-                with broken():
-                    alerts_s[part] = hears(f"Broken: {part} ({code})")
-                ends_s[part] = hears(f"Works again: {part}")
-            first, code, _ = breaks[0]
-            with damaged(network / "core.weights.h5"):
-                hears(f"Broken: {first} ({code})", times=2)
-                killed = platform.kill("keeper")
-                wait_for(lambda: _others(platform, killed), longest_s=120, what="a keeper is back")
-                time.sleep(3 * EVERY_S)
-                platform.kill("keeper")
-            # It was mended while nobody looked.
-            hears(f"Works again: {first}", times=2)
-            # Long enough for news that should not come.
-            time.sleep(3 * EVERY_S)
-        platform.stop()
-        assert platform.verify().problems == ()
-    finally:
-        platforms.close()
+    with Sender(platform.url) as sender:
+        breaks: list[tuple[str, str, Callable[[], object]]] = [
+            ("network", "network_unusable", lambda: damaged(weights)),
+            ("queue", "queue_stuck", lambda: stuck(platform, sender)),
+            ("mail", "no_answer", lambda: away(operator)),
+            ("disk", "disk_full", lambda: filled(watched_disk)),
+        ]
+        for part, code, broken in breaks:
+            with broken():
+                alerts_s[part] = hears(f"Broken: {part} ({code})")
+            ends_s[part] = hears(f"Works again: {part}")
+        first, code, _ = breaks[0]
+        with damaged(weights):
+            hears(f"Broken: {first} ({code})", times=2)
+            killed = platform.kill("keeper")
+            wait_for(lambda: _others(platform, killed), longest_s=120, what="a keeper is back")
+            time.sleep(3 * LOOKS_EVERY_S)
+            platform.kill("keeper")
+        # It was mended while nobody looked.
+        hears(f"Works again: {first}", times=2)
+        # Long enough for news that should not come.
+        time.sleep(3 * LOOKS_EVERY_S)
+    assert platform.verify().problems == ()
     heard = operator.heard()
     table.add(
-        f"network, queue, mail, disk break; the keeper dies twice; a look every {EVERY_S:g} s",
+        f"network, queue, mail, disk break; the keeper dies twice; a look every {LOOKS_EVERY_S:g} s",
         "told within 2 looks, end told once, no news by a restart",
         f"told after {', '.join(f'{part} {s:.1f}' for part, s in alerts_s.items())} s, ends after "
         f"{', '.join(f'{s:.1f}' for s in ends_s.values())} s; {len(heard)} news",
