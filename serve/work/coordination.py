@@ -12,7 +12,7 @@ from typing import Protocol
 
 from isletnet.errors import LeaseLostError, StorageError
 from isletnet.storage import leases
-from isletnet.storage.leases import Dispatcher
+from isletnet.storage.leases import Dispatcher, Lease
 from isletnet.storage.store import Store
 from serve.work.job import Job
 from serve.work.tasks import Answer, Broken, ClosingDone, ClosingTask, Dropped, ImageDone, Refused, Task
@@ -76,6 +76,8 @@ class Coordinator:
         self._monotonic, self._now = monotonic, now
         self._jobs: list[Job] = []
         self._tickets = count()
+        # Of requests that were dropped since the store was away: it has not been told yet.
+        self._owed: list[Lease] = []
         self._asked: deque[tuple[Task, Callable[[Answer], None]]] = deque()
         self._askers: dict[int, Callable[[Answer], None]] = {}
 
@@ -116,6 +118,8 @@ class Coordinator:
             self._forget(job)
             with suppress(StorageError):
                 leases.release(self._store, job.lease, now=self._now())
+        with suppress(StorageError):
+            self._release_owed()
 
     def _hand_out_next(self) -> bool:
         """Give an idle worker what is most urgent; whether there was anything."""
@@ -135,6 +139,7 @@ class Coordinator:
 
     def _take(self) -> bool:
         try:
+            self._release_owed()
             lease = self._dispatcher.take(now=self._now(), held=self.requests)
         except StorageError as error:
             _LOG.warning("no request could be taken: %s", error.code)
@@ -142,6 +147,16 @@ class Coordinator:
         if lease is not None:
             self._jobs.append(Job(lease, now_s=self._monotonic()))
         return lease is not None
+
+    def _release_owed(self) -> None:
+        """Hand back what was dropped, or it would seem to be under work for long; raises ``StorageError``."""
+        while self._owed:
+            lease = self._owed[0]
+            # Not what has ended, or is somebody else's by now.
+            with suppress(LeaseLostError):
+                leases.check_lease(self._store, lease)
+                leases.release(self._store, lease, now=self._now())
+            del self._owed[0]
 
     def _beat_all(self, look: bool) -> None:
         running = self._pool.progress()
@@ -158,8 +173,7 @@ class Coordinator:
         try:
             job.lease = leases.beat(self._store, job.lease, now=self._now(), progress=told)
         except StorageError as error:
-            _LOG.warning("request %s is dropped: %s", job.lease.request.request_id, error.code)
-            self._forget(job)
+            self._drop(job, error)
         else:
             job.beaten_s, job.beating_s, job.told = begun_s, self._monotonic() - begun_s, told
 
@@ -173,8 +187,7 @@ class Coordinator:
         try:
             self._settle(job, ticket, answer)
         except StorageError as error:
-            _LOG.warning("request %s is dropped: %s", job.lease.request.request_id, error.code)
-            self._forget(job)
+            self._drop(job, error)
 
     def _settle(self, job: Job, ticket: int, answer: Answer) -> None:
         task = job.end(ticket)
@@ -202,6 +215,12 @@ class Coordinator:
         self._forget(job)
         leases.check_lease(self._store, job.lease)
         leases.give_up(self._store, job.lease, code=code, message=message, now=self._now(), final=final)
+
+    def _drop(self, job: Job, error: StorageError) -> None:
+        _LOG.warning("request %s is dropped: %s", job.lease.request.request_id, error.code)
+        self._forget(job)
+        if not isinstance(error, LeaseLostError):
+            self._owed.append(job.lease)
 
     def _forget(self, job: Job) -> None:
         self._jobs = [other for other in self._jobs if other is not job]

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from isletnet.storage import records
+from isletnet.storage.backends.local import LocalStore
 from isletnet.storage.layout import ImageOutcome, Request, new_request_id
 from isletnet.storage.leases import Dispatcher
 from isletnet.storage.store import Store
@@ -115,3 +117,29 @@ def picture(discs: int = 2, *, shape: tuple[int, int] = (192, 256), seed: int = 
     buffer = BytesIO()
     Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+class Shepherd:
+    """A coordinator with its store, clock and workers."""
+
+    def __init__(self, folder: Path, workers_n: int = 2) -> None:
+        self.store, self.clock = LocalStore(folder), Clock()
+        self.pool = HeldPool(workers_n)
+        self.coordinator = coordinator(self.store, self.clock, self.pool)
+
+    def submit(self, images_n: int) -> Request:
+        return submit(self.store, self.clock, [b"picture %d" % number for number in range(images_n)])
+
+    def step(self, seconds: float = 0.0, *, look: bool = False) -> None:
+        self.clock.pass_s(seconds)
+        self.coordinator.step(look=look)
+
+    def answer_all(self, answer: Answer | None = None) -> None:
+        for ticket in list(self.pool.running):
+            self.pool.answer(ticket, answer)
+        self.step()
+
+    def finish(self) -> None:
+        for _ in range(50):
+            self.answer_all()
+        assert not self.pool.running

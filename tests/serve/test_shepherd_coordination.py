@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from requests_at_work import Clock, HeldPool, coordinator, failed, submit
+from requests_at_work import HeldPool, Shepherd, coordinator, failed
 
-from isletnet.errors import StoreUnavailableError
 from isletnet.storage import jobs, leases
-from isletnet.storage.backends.local import LocalStore
-from isletnet.storage.layout import Request
 from isletnet.storage.records import load_outcome
 from isletnet.storage.store import Store
 from serve.work.parameters import RequestParameters
@@ -17,32 +14,6 @@ from serve.work.tasks import Answer, Broken, Dropped, NowTask, Refused
 
 LOST = Broken(code="worker_lost", message="The worker broke down.")
 NOW = NowTask(content=b"", name="now", parameters=RequestParameters())
-
-
-class Shepherd:
-    """A coordinator with its store, clock and workers."""
-
-    def __init__(self, folder: Path, workers_n: int = 2) -> None:
-        self.store, self.clock = LocalStore(folder), Clock()
-        self.pool = HeldPool(workers_n)
-        self.coordinator = coordinator(self.store, self.clock, self.pool)
-
-    def submit(self, images_n: int) -> Request:
-        return submit(self.store, self.clock, [b"picture %d" % number for number in range(images_n)])
-
-    def step(self, seconds: float = 0.0, *, look: bool = False) -> None:
-        self.clock.pass_s(seconds)
-        self.coordinator.step(look=look)
-
-    def answer_all(self, answer: Answer | None = None) -> None:
-        for ticket in list(self.pool.running):
-            self.pool.answer(ticket, answer)
-        self.step()
-
-    def finish(self) -> None:
-        for _ in range(50):
-            self.answer_all()
-        assert not self.pool.running
 
 
 @pytest.fixture
@@ -270,27 +241,3 @@ def test_who_waits_for_an_answer_goes_first(shepherd: Shepherd) -> None:
     assert heard == [LOST]
     assert shepherd.coordinator.asked_n == 0
     assert second in shepherd.pool.running
-
-
-def test_a_store_that_does_not_answer_stops_nothing_for_good(
-    shepherd: Shepherd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unavailable(*_: object, **__: object) -> None:
-        raise StoreUnavailableError("it does not answer")
-
-    request = shepherd.submit(1)
-    with monkeypatch.context() as broken:
-        broken.setattr(LocalStore, "list_keys", unavailable)
-        shepherd.step()
-    shepherd.step()
-    assert shepherd.coordinator.requests == (request.request_id,)
-    with monkeypatch.context() as broken:
-        broken.setattr(LocalStore, "create", unavailable)
-        shepherd.step(6.0)
-    assert not shepherd.coordinator.requests
-    for ticket in list(shepherd.pool.running):
-        shepherd.pool.answer(ticket, Dropped())
-    shepherd.step()
-    shepherd.step(leases.LEASE_S + 1)
-    shepherd.finish()
-    assert jobs.state_of(shepherd.store, request.request_id) == "done"
