@@ -108,7 +108,7 @@ def _noise(number: int) -> Iterator[bytes]:
 
 def test_an_image_that_kills_its_worker_fails_alone(platform: Platform, sender: Sender, table: Table):
     # Long enough at work to be found there.
-    large = tiff(np.tile(make_scene(5, (1500, 2000), 2.0).pixels, (4, 4, 1)))
+    large = tiff(np.tile(make_scene(5, (750, 1000), 2.0).pixels, (8, 8, 1)))
     request_id = sender.submit([picture(1), large, picture(2)], key=f"poison {time.time_ns()}")
     begun_s = time.monotonic()
     deaths_n = 0
@@ -132,8 +132,8 @@ def test_an_image_that_kills_its_worker_fails_alone(platform: Platform, sender: 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF", "PNG"] if IS_LONG else ["JPEG"])
 def test_a_hundred_megapixels(platform: Platform, sender: Sender, table: Table, kind: str):
-    tile = make_scene(7, (2000, 2500), 0.5).pixels
-    pixels = np.tile(tile, (5, 4, 1))
+    tile = make_scene(7, (1000, 1250), 0.5).pixels
+    pixels = np.tile(tile, (10, 8, 1))
     assert pixels.shape == (10_000, 10_000, 3)
     buffer = BytesIO()
     if kind == "TIFF":
