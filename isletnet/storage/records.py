@@ -165,8 +165,16 @@ def submit(
     now: datetime,
     parameters: Mapping[str, Any] | None = None,
     mail_to: str | None = None,
+    known: tuple[Draft, tuple[ImageRecord, ...]] | None = None,
 ) -> Request:
     """Commit a draft: when this returns, the request is never lost. Submitting again gives what was accepted.
+
+    Parameters
+    ----------
+    store, request_id, now, parameters, mail_to
+        What becomes of the draft, and when.
+    known
+        The draft and its images, from who has made all of it and nobody else knows of; otherwise they are read.
 
     Raises
     ------
@@ -177,7 +185,7 @@ def submit(
     GoneError
         It expired.
     """
-    draft, images = load_draft(store, request_id), images_of(store, request_id)
+    draft, images = known or (load_draft(store, request_id), images_of(store, request_id))
     if not images:
         raise ConflictError("a request needs an image; add one, then submit", subject=request_id)
     request = Request(

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from isletnet.analysis.decode import check_signature
 from isletnet.errors import DamagedImageError, ParameterError
-from isletnet.storage.layout import Draft
+from isletnet.storage.layout import Draft, ImageRecord
 from serve.access.identity import Principal
 from serve.access.limits import MEGABYTE
 from serve.access.refusals import TooLargeError
@@ -47,22 +47,22 @@ def submit_form(deps: Deps, who: Principal, body: Body, client_key: str | None) 
         raise TooLargeError(f"a request has at most {deps.settings.max_request_mb} MB")
     deps.limits.check_space(body.announced_bytes or 0)
 
-    def fill(draft: Draft) -> RequestParameters:
-        parameters, number = RequestParameters(), 0
+    def fill(draft: Draft) -> tuple[RequestParameters, tuple[ImageRecord, ...]]:
+        parameters, images = RequestParameters(), list[ImageRecord]()
         for part in parts_of(body.pieces(), body.content_type):
             if part.name == "parameters":
                 parameters = read_parameters(read_small(part.pieces))
             elif part.name == "images" and part.file_name is not None:
+                number = len(images)
                 name = part.file_name[:MOST_NAME_LETTERS] or f"image {number}"
-                requests.add_image(deps, who, draft, number, name, part.pieces, announced_bytes=None)
-                number += 1
+                images.append(requests.add_image(deps, who, draft, number, name, part.pieces, announced_bytes=None))
             else:
                 raise _unexpected(part, "'parameters' and files 'images'")
-        if not number:
+        if not images:
             raise DamagedImageError(
                 "send at least one file named 'images' in the form; there is none", subject="images"
             )
-        return parameters
+        return parameters, tuple(images)
 
     return requests.submit_form(deps, who, client_key, fill)
 

@@ -117,15 +117,27 @@ def add_image(
         )
 
 
-def submit(deps: Deps, who: Principal, draft: Draft, parameters: RequestParameters | None) -> Request:
-    """Commit a draft, with its own parameters if none are given now, and tell who works on requests."""
+def submit(
+    deps: Deps,
+    who: Principal,
+    draft: Draft,
+    parameters: RequestParameters | None,
+    images: tuple[ImageRecord, ...] | None = None,
+) -> Request:
+    """Commit a draft, with its own parameters if none are given now, and tell who works on requests.
+
+    ``images`` are those of a draft that nobody else knows of; of others they are read.
+    """
     chosen = parameters or RequestParameters.model_validate(draft.parameters)
-    if not deps.store.exists(request_key(draft.request_id)):
+    if images is not None or not deps.store.exists(request_key(draft.request_id)):
         check_parameters(chosen)
         deps.limits.check_queue(deps.store, who)
     plain = _plain(chosen)
     mail_to = plain.pop("mail_to", None)
-    request = records.submit(deps.store, draft.request_id, now=deps.now(), parameters=plain, mail_to=mail_to)
+    known = None if images is None else (draft, images)
+    request = records.submit(
+        deps.store, draft.request_id, now=deps.now(), parameters=plain, mail_to=mail_to, known=known
+    )
     deps.nudge()
     return request
 
@@ -134,14 +146,14 @@ def submit_form(
     deps: Deps,
     who: Principal,
     client_key: str | None,
-    fill: Callable[[Draft], RequestParameters],
+    fill: Callable[[Draft], tuple[RequestParameters, tuple[ImageRecord, ...]]],
 ) -> str:
     """Make a request of one form; if anything is wrong with it, nothing stays.
 
     Parameters
     ----------
     fill
-        Adds the images of the form to a draft, and gives its parameters.
+        Adds the images of the form to a draft, and gives its parameters and them.
 
     Returns
     -------
@@ -153,11 +165,10 @@ def submit_form(
     deps.limits.check_queue(deps.store, who)
     draft = records.open_draft(deps.store, new_request_id(), owner=who.name, now=deps.now(), idempotency=idempotency)
     try:
-        parameters = fill(draft)
+        parameters, images = fill(draft)
         check_parameters(parameters)
         request_id = draft.request_id
         if idempotency is not None:
-            images = records.images_of(deps.store, request_id)
             told = [[image.number, image.name, image.sha256] for image in images]
             body = _sha256(["form", _plain(parameters), told])
             request_id = records.reserve(
@@ -166,11 +177,13 @@ def submit_form(
     except BaseException:
         _drop(deps, draft)
         raise
-    if request_id != draft.request_id:
-        _drop(deps, draft)
-    # What a key stands for is whole, and whoever made it may have died since: it is submitted for that one, too.
     try:
-        submit(deps, who, load_draft(deps.store, request_id), parameters)
+        if request_id == draft.request_id:
+            submit(deps, who, draft, parameters, images)
+        else:
+            _drop(deps, draft)
+            # What a key stands for is whole, and who made it may have died since: it is submitted for that one, too.
+            submit(deps, who, load_draft(deps.store, request_id), parameters)
     except RefusedError:
         # The queue has filled up meanwhile. With a key, the same form comes again and finds its images.
         if idempotency is None:
