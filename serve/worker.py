@@ -20,8 +20,8 @@ from serve.work.coordination import Coordinator
 from serve.work.images import Load, Rules
 from serve.work.tasks import DroppedError
 
-# What glibc comes to by itself in a process that has once let go of an array of 32 MiB; see mallopt(3).
-KEPT_BYTES, OWN_MAP_BYTES = 64 * 2**20, 32 * 2**20
+# See mallopt(3). Larger arrays go back to the machine at once: with 32 MiB, an image of 100 MPx left a gigabyte of holes.
+KEPT_BYTES, OWN_MAP_BYTES = 64 * 2**20, 8 * 2**20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def limit_memory(memory_mb: int) -> None:
 def keep_memory() -> None:
     """Let this process keep up to `KEPT_BYTES` that it does not use, for the next image.
 
-    Else each array is given back to the machine and fetched again, a page at a time: some thousand pages an image.
+    Else the arrays of an image of 2 MPx are given back and fetched again, a page at a time: some thousand pages.
     """
     # Other C libraries have nothing to set.
     with suppress(AttributeError):
