@@ -20,7 +20,7 @@ from serve.work.coordination import Coordinator
 from serve.work.images import Load, Rules
 from serve.work.tasks import DroppedError
 
-# See mallopt(3). Larger arrays go back to the machine at once: with 32 MiB, an image of 100 MPx left a gigabyte of holes.
+# See mallopt(3). Larger arrays go back to the machine at once: with 32 MiB, an image of 100 MPx left a gigabyte unused.
 KEPT_BYTES, OWN_MAP_BYTES = 64 * 2**20, 8 * 2**20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
