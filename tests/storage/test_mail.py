@@ -1,11 +1,6 @@
 """Mails about ended requests, with a real SMTP server that comes and goes."""
 
-import email.policy
-import smtplib
-from collections.abc import Iterator
 from dataclasses import replace
-from email.message import EmailMessage
-from email.parser import BytesParser
 from unittest.mock import patch
 
 import pytest
@@ -14,82 +9,23 @@ from aiosmtpd.controller import Controller
 from isletnet.errors import ParameterError
 from isletnet.storage import mail, records
 from isletnet.storage.leases import give_up
-from isletnet.storage.mail import (
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    LONGEST_SERVER_PAUSE_S,
-    TO_ONE_S,
-    Postman,
-    SmtpSettings,
-)
+from isletnet.storage.mail import FIRST_PAUSE_S, TO_ONE_S, Postman, SmtpSettings
 from isletnet.storage.retention import erase
 from isletnet.storage.sweep import sweep
 from isletnet.storage.verify import verify
 from tests.storage.actors import Clock, dispatcher, ended, submit
-from tests.storage.conftest import free_ports
 from tests.storage.crash import Crash, CrashStore
+from tests.storage.letterbox import TO, Mailbox, mailbox, port, postman, server, settings
 from tests.storage.store_contract import MemoryStore
 
-TO = "ann@clinic.example"
+__all__ = ["mailbox", "port", "server"]
+
 BAD_ADDRESSES = (
     *("", "ann", "@clinic.example", "ann@", "ann@clinic.example, bob@x.cz", "Ann <ann@clinic.example>", "a b@c.cz"),
     *("ann@clinic.example\r\nBcc: eve@x.cz", "ann@clinic.example\n", "ann\r@c.cz", "ann@-c.cz", "ann@c..cz"),
     *(".a@c.cz", "a..b@c.cz", "ann@c.cz;eve@x.cz", "änn@c.cz", "a" * 65 + "@c.cz", "a@" + "c" * 64 + ".cz"),
     *("a@" + "c." * 130 + "cz", '"a"@c.cz'),
 )
-
-
-class Mailbox:
-    """Keeps what a server receives; ``answers`` are given to the next recipients, then all are welcome."""
-
-    def __init__(self) -> None:
-        self.messages: list[EmailMessage] = []
-        self.answers: list[str] = []
-
-    async def handle_RCPT(self, server, session, envelope, address, options) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.answers:
-            return self.answers.pop(0)
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802
-        parser = BytesParser(EmailMessage, policy=email.policy.default)
-        self.messages.append(parser.parsebytes(envelope.content))
-        return "250 OK"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_ports(1)[0]
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
-
-
-@pytest.fixture
-def server(port: int, mailbox: Mailbox) -> Iterator[Controller]:
-    """A server that is up."""
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield controller
-    controller.stop()
-
-
-def settings(port: int) -> SmtpSettings:
-    return SmtpSettings(
-        host="127.0.0.1",
-        port=port,
-        security="none",
-        sender="isletnet@clinic.example",
-        link="https://islets.clinic.example/r/{request_id}",
-        timeout_s=5,
-    )
-
-
-def postman(store: MemoryStore, clock: Clock, port: int) -> Postman:
-    return Postman(store, settings(port), monotonic=clock.monotonic)
 
 
 @pytest.mark.parametrize("address", ["ann@clinic.example", "a.b+c@x.y-z.cz", "o'neil@localhost", "a" * 64 + "@c.cz"])
@@ -141,99 +77,6 @@ def test_nobody_who_did_not_ask_gets_mail(store: MemoryStore, clock: Clock, port
     ended(store, clock)
     assert postman(store, clock, port).deliver(now=clock.now) == 0
     assert mailbox.messages == []
-
-
-LOOK_S = 5.0
-
-
-def tries_of(sender: Postman, clock: Clock, error: Exception, looks_n: int) -> list[list[str]]:
-    """Look every `LOOK_S`; the requests whose mails were tried at each look."""
-    tries = []
-    with patch.object(mail, "send", side_effect=error) as send:
-        for _ in range(looks_n):
-            before = send.call_count
-            assert sender.deliver(now=clock.now) == 0
-            tries.append([call.args[0]["Message-ID"][1:33] for call in send.call_args_list[before:]])
-            clock.pass_s(LOOK_S)
-    return tries
-
-
-def pauses_of(tries: list[list[str]]) -> list[float]:
-    """Tell the seconds between looks at which anything was tried."""
-    moments_s = [number * LOOK_S for number, tried in enumerate(tries) if tried]
-    return [later - earlier for earlier, later in zip(moments_s, moments_s[1:], strict=False)]
-
-
-def test_a_mail_that_is_not_taken_is_tried_again_with_longer_pauses(store: MemoryStore, clock: Clock, port: int):
-    ended(store, clock, mail_to=TO)
-    pauses = pauses_of(tries_of(postman(store, clock, port), clock, smtplib.SMTPDataError(451, b"not now"), 2400))
-    assert pauses[:6] == [30, 60, 120, 240, 480, 960]
-    assert set(pauses[6:]) == {LONGEST_PAUSE_S}
-    assert len(list(store.list_keys("outbox"))) == 1
-
-
-@pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPServerDisconnected("gone")])
-def test_a_server_that_is_away_is_asked_soon_then_once_a_minute_and_with_each_mail_in_turn(
-    store: MemoryStore, clock: Clock, port: int, error: Exception
-):
-    ids = [ended(store, clock, mail_to=TO).request_id for _ in range(3)]
-    tries = tries_of(postman(store, clock, port), clock, error, 200)
-    pauses = pauses_of(tries)
-    assert pauses[:4] == [5, 10, 20, 40]
-    assert set(pauses[4:]) == {LONGEST_SERVER_PAUSE_S}
-    assert {len(tried) for tried in tries} == {0, 1}
-    asked = [tried[0] for tried in tries if tried]
-    assert set(asked[:3]) == set(asked[3:6]) == set(ids)
-    assert len(list(store.list_keys("outbox"))) == 3
-
-
-def test_a_mail_at_which_the_server_breaks_off_holds_up_no_other(store: MemoryStore, clock: Clock, port: int):
-    ids = [ended(store, clock, mail_to=TO).request_id for _ in range(3)]
-    poison, sent = min(ids), []
-
-    def send(message: EmailMessage, _: SmtpSettings) -> None:
-        if poison in str(message["Message-ID"]):
-            raise smtplib.SMTPServerDisconnected("gone")
-        sent.append(str(message["Message-ID"]))
-
-    sender = postman(store, clock, port)
-    with patch.object(mail, "send", side_effect=send):
-        sender.deliver(now=clock.now)
-        clock.pass_s(LONGEST_SERVER_PAUSE_S)
-        sender.deliver(now=clock.now)
-    assert len(set(sent)) == len(sent) == 2
-    assert len(list(store.list_keys("outbox"))) == 1
-
-
-def test_a_server_that_has_taken_a_mail_is_asked_soon_again_when_it_is_away(
-    store: MemoryStore, clock: Clock, port: int
-):
-    sender = postman(store, clock, port)
-    ended(store, clock, mail_to=TO)
-    tries_of(sender, clock, ConnectionRefusedError(), 40)
-    clock.pass_s(LONGEST_SERVER_PAUSE_S)
-    with patch.object(mail, "send"):
-        assert sender.deliver(now=clock.now) == 1
-    ended(store, clock, mail_to=TO)
-    assert pauses_of(tries_of(sender, clock, ConnectionRefusedError(), 40))[:2] == [5, 10]
-
-
-def test_after_ten_minutes_without_a_server_everything_arrives(
-    store: MemoryStore, clock: Clock, port: int, mailbox: Mailbox
-):
-    requests = [ended(store, clock, mail_to=TO) for _ in range(5)]
-    sender = postman(store, clock, port)
-    for _ in range(10):
-        assert sender.deliver(now=clock.now) == 0
-        clock.pass_s(60)
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        # The last try was a minute ago.
-        assert sender.deliver(now=clock.now) == 5
-    finally:
-        controller.stop()
-    assert {m["Message-ID"] for m in mailbox.messages} == {f"<{r.request_id}.done@isletnet>" for r in requests}
 
 
 @pytest.mark.usefixtures("server")
