@@ -34,7 +34,7 @@ from isletnet.storage.store import Store, Tally
 HEARTBEAT_S, LEASE_S = 5.0, 30.0
 FIRST_PAUSE_S = 10.0
 MOST_ATTEMPTS = 3
-# Of those whose worker was killed while others did the work for it: a restart of the machine is no fault of a request.
+# Of those whose worker was killed while others did the work for it, or whose store was away: no fault of a request.
 MOST_LOST = 10
 
 
@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd:
-    """How an attempt ended early; a ``released`` one, or one ``lost`` with its worker, does not count as a failure."""
+    """How an attempt ended early; a ``released`` one, or one ``lost`` with its worker or store, is not a failure."""
 
     how: Literal["failed", "released", "lost"]
     utc: datetime
@@ -249,6 +249,15 @@ def give_up(store: Store, lease: Lease, *, code: str, message: str, now: datetim
 def release(store: Store, lease: Lease, *, now: datetime) -> None:
     """Hand a request back unharmed, as a worker that is told to stop does; anybody may take it at once."""
     _leave(store, lease.request.request_id, lease.attempt, AttemptEnd(how="released", utc=now))
+
+
+def lose(store: Store, lease: Lease, *, now: datetime) -> None:
+    """Say that the work on a request broke off since the store was away; raises ``LeaseLostError`` if it has ended.
+
+    It may be taken again at once, later each time that this happens, and at most `MOST_LOST` times.
+    """
+    check_lease(store, lease)
+    _leave(store, lease.request.request_id, lease.attempt, AttemptEnd(how="lost", utc=now))
 
 
 def _leave(store: Store, request_id: str, attempt: int, how: AttemptEnd) -> AttemptEnd:

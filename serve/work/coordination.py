@@ -119,7 +119,7 @@ class Coordinator:
             with suppress(StorageError):
                 leases.release(self._store, job.lease, now=self._now())
         with suppress(StorageError):
-            self._release_owed()
+            self._tell_owed()
 
     def _hand_out_next(self) -> bool:
         """Give an idle worker what is most urgent; whether there was anything."""
@@ -139,7 +139,7 @@ class Coordinator:
 
     def _take(self) -> bool:
         try:
-            self._release_owed()
+            self._tell_owed()
             lease = self._dispatcher.take(now=self._now(), held=self.requests)
         except StorageError as error:
             _LOG.warning("no request could be taken: %s", error.code)
@@ -148,14 +148,12 @@ class Coordinator:
             self._jobs.append(Job(lease, now_s=self._monotonic()))
         return lease is not None
 
-    def _release_owed(self) -> None:
-        """Hand back what was dropped, or it would seem to be under work for long; raises ``StorageError``."""
+    def _tell_owed(self) -> None:
+        """Tell what was dropped, or it would seem to be under work for long; raises ``StorageError``."""
         while self._owed:
-            lease = self._owed[0]
-            # Not what has ended, or is somebody else's by now.
+            # Not of what has ended, or is somebody else's by now.
             with suppress(LeaseLostError):
-                leases.check_lease(self._store, lease)
-                leases.release(self._store, lease, now=self._now())
+                leases.lose(self._store, self._owed[0], now=self._now())
             del self._owed[0]
 
     def _beat_all(self, look: bool) -> None:
